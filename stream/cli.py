@@ -1,0 +1,5 @@
+"""The command `segstream`."""
+
+
+def main() -> int:
+    return 0

@@ -1,0 +1,52 @@
+"""Every error that a user can cause or meet.
+
+SegstreamError
+├── InputError           what was given cannot be used
+│   ├── PromptError      a point, box or mask that does not fit the picture
+│   │   └── UnknownObject
+│   ├── EffectError      an effect, colour or background that does not exist
+│   ├── MediaError       a file or picture that cannot be read or written
+│   └── OfferError       an SDP offer that cannot be answered
+├── LimitError           a limit of stream.limits was passed
+└── ModelError           a model or its weights cannot be used
+
+A message names what was given, what was wanted and how to mend it.
+"""
+
+
+class SegstreamError(Exception):
+    """Base of all errors; `code` is what programs test for."""
+
+    code = "error"
+
+
+class InputError(SegstreamError):
+    code = "bad_input"
+
+
+class PromptError(InputError):
+    code = "bad_prompt"
+
+
+class UnknownObject(PromptError):
+    code = "unknown_object"
+
+
+class EffectError(InputError):
+    code = "bad_effect"
+
+
+class MediaError(InputError):
+    code = "bad_media"
+
+
+class OfferError(InputError):
+    code = "bad_offer"
+
+
+class LimitError(SegstreamError):
+    code = "limit"
+
+
+class ModelError(SegstreamError):
+    code = "bad_model"

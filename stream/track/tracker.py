@@ -1,0 +1,1 @@
+"""SAM 2, streaming: one call a frame."""

@@ -1,0 +1,120 @@
+"""The neural parts of a SAM 2 behind one interface.
+
+A network turns pictures, memories and prompts into logits and new memories. It keeps nothing
+between calls: what is remembered, and for how long, is the memory bank's business
+(stream.track.bank). Tensors that only pass through the tracker are of the network's own kind
+(numpy arrays, torch tensors on some device) and typed `Tensor`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tensor = Any
+
+HIDDEN_LOGIT = -1024.0
+"""Every logit of an object that is not in the picture (SAM 2's NO_OBJ_SCORE)."""
+
+POSITIVE, NEGATIVE, BOX_START, BOX_END, PADDING = 1, 0, 2, 3, -1
+"""Point labels as SAM's prompt encoder knows them; a box is its two corners."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What the tracker must know of a network.
+
+    image_size: S, side of the square input in pixels; logits have side S / 4.
+    num_memories: spatial memories that attend, the conditioning frame's slot included.
+    num_pointers: object pointers that attend, likewise.
+    multimask_points: (least, most) points with which the best of three masks is taken.
+    """
+
+    image_size: int
+    num_memories: int = 7
+    num_pointers: int = 16
+    multimask_points: tuple[int, int] = (0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The memories that one object's current frame attends to.
+
+    Distances are in frames, counted back from the current one. A conditioning frame's spatial
+    memory has distance 0, whatever its age; its pointer keeps the true distance.
+    """
+
+    spatial: tuple[Tensor, ...]
+    spatial_distances: tuple[int, ...]
+    pointers: tuple[Tensor, ...]
+    pointer_distances: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(spatial memories, pointers); objects of one shape run in one batch."""
+        return len(self.spatial), len(self.pointers)
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Points for N objects: float32 [N, P, 2] in pixels of the S x S input, int32 labels [N, P]."""
+
+    coordinates: NDArray[np.float32]
+    labels: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The mask decoder's answer for N objects, occlusion already applied.
+
+    logits: [N, S/4, S/4]; pointers: [N, C]; both of the network's own kind.
+    scores: float32 [N], object score logits; ious: float32 [N], estimated IoU.
+    """
+
+    logits: Tensor
+    pointers: Tensor
+    scores: NDArray[np.float32]
+    ious: NDArray[np.float32]
+
+
+class Network(Protocol):
+    """SAM 2's parts for one picture and N objects (arXiv 2408.00714, section 4)."""
+
+    @property
+    def spec(self) -> Spec: ...
+
+    def encode_image(self, rgb: NDArray[np.uint8]) -> Tensor:
+        """Features of one picture, uint8 [S, S, 3]."""
+        ...
+
+    def attend(self, features: Tensor, recalls: Sequence[Recall | None]) -> Tensor:
+        """Condition the features on each object's memories; None: a first frame, no memory.
+
+        Returns [N, C, S/16, S/16].
+        """
+        ...
+
+    def decode(
+        self, features: Tensor, conditioned: Tensor, points: Points | None, logits: Tensor | None
+    ) -> Decoded:
+        """Masks of N objects from conditioned features [N, C, S/16, S/16].
+
+        points: None while tracking. logits: earlier logits [N, S/4, S/4] that points correct.
+        """
+        ...
+
+    def decode_mask(self, features: Tensor, mask: NDArray[np.bool_]) -> Decoded:
+        """Take a mask, bool [height, width] of the source picture, as one object's answer."""
+        ...
+
+    def encode_memory(self, features: Tensor, decoded: Decoded, prompted: bool) -> Sequence[Tensor]:
+        """One spatial memory per object, stored in bfloat16. prompted: a person gave the mask."""
+        ...
+
+    def stack(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Join tensors of the network's kind along a new first axis."""
+        ...
+
+    def to_numpy(self, tensor: Tensor) -> NDArray[np.float32]: ...

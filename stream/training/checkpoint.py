@@ -1,0 +1,19 @@
+"""The embedded model's torch weights: what training goes on from and the graphs are made of."""
+
+from pathlib import Path
+
+import torch
+from sam2.modeling.sam2_base import SAM2Base
+
+from stream.track.networks import nano
+
+NANO = Path(__file__).with_name("nano.pt")
+"""float16 weights under "model", and the input size they were trained at under "image_size"."""
+
+
+def nano_model(path: Path = NANO, cls: type[SAM2Base] = SAM2Base) -> SAM2Base:
+    """The embedded model as a torch module in evaluation mode, an instance of `cls`."""
+    checkpoint = torch.load(path, "cpu", weights_only=True)
+    model = nano.build(checkpoint["image_size"], cls)
+    model.load_state_dict(checkpoint["model"])
+    return model

@@ -7,7 +7,9 @@ SegstreamError
 │   ├── EffectError      an effect, colour or background that does not exist
 │   ├── MediaError       a file or picture that cannot be read or written
 │   └── OfferError       an SDP offer that cannot be answered
+│       └── NoVideo      it is well-formed, but sends no pictures
 ├── LimitError           a limit of stream.limits was passed
+│   └── Busy             the server has no room for another session
 └── ModelError           a model or its weights cannot be used
 
 A message names what was given, what was wanted and how to mend it.
@@ -44,8 +46,16 @@ class OfferError(InputError):
     code = "bad_offer"
 
 
+class NoVideo(OfferError):
+    code = "no_video"
+
+
 class LimitError(SegstreamError):
     code = "limit"
+
+
+class Busy(LimitError):
+    code = "busy"
 
 
 class ModelError(SegstreamError):

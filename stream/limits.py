@@ -29,3 +29,45 @@ MEDIA_SILENCE = 10.0
 
 CONNECT_TIMEOUT = 30.0
 """From the answer to the first packet of a peer."""
+
+MASK_STALE = 2.0
+"""A mask of a picture older than this says nothing about the present one: a person has moved."""
+
+MAX_COMMANDS = 64
+"""Prompts and other commands of one session that wait for the tracker: more than anybody clicks
+before one picture is through."""
+
+MAX_UPLOADS = 4
+"""Uploaded backgrounds a session keeps, the newest; each is a decoded picture in memory."""
+
+MAX_CANDIDATES = 64
+"""ICE candidates of an offer: each is checked, a browser has under ten."""
+
+MAX_UNSENT = 1024 * 1024
+"""Control messages that a peer has not fetched yet; one that reads nothing gets no more."""
+
+MAX_AUDIO_DELAY = 1.0
+"""How far audio is held back to stay with the picture; also bounds what is held."""
+
+BODY_TIMEOUT = 30.0
+"""To send a request's body: 10 MiB over a slow link, not a connection held open for ever."""
+
+CLOSE_TIMEOUT = 5.0
+"""For a peer connection, or the tracker's thread, to end; then it is abandoned."""
+
+MAX_JPEG_SCANS = 100
+"""Scans of a progressive JPEG: encoders write about 10; each may cost a pass over every pixel."""
+
+MAX_ENCODED = 30
+"""Received pictures that wait for the decoder, a second of them; then it starts afresh."""
+
+KEPT_SIDE = 1920
+"""Uploaded backgrounds are kept at this longest side: a camera shows no more, and sixteen sessions
+with four pictures of MAX_SIDE each would take 3 GB."""
+
+MAX_SDP_LINES = 1000
+"""Browsers send under 500; aiortc's parser compares lines with each other, so time grows with
+their square."""
+
+MAX_CODECS = 128
+"""Codecs of an offer: as many as there are payload types; browsers offer under 60."""

@@ -1,0 +1,51 @@
+"""A bounded queue between two tasks of one event loop, where the newest wins."""
+
+import asyncio
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class MailboxClosedError(Exception):
+    """Nothing more will come."""
+
+
+class Mailbox(Generic[T]):
+    """At most `size` items; putting one more drops the oldest and counts it in `dropped`.
+
+    Size 1 is the latest-frame slot: a slow reader loses frames and never delays others.
+    One task reads. Everything is called on the event loop's thread.
+    """
+
+    def __init__(self, size: int = 1) -> None:
+        self._items: deque[T] = deque(maxlen=size)
+        self._changed = asyncio.Event()
+        self._closed = False
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> None:
+        if self._closed:
+            return
+        if len(self._items) == self._items.maxlen:
+            self.dropped += 1
+        self._items.append(item)
+        self._changed.set()
+
+    async def get(self) -> T:
+        """The oldest item, awaited. Raises MailboxClosedError once it is closed."""
+        while not self._items:
+            if self._closed:
+                raise MailboxClosedError
+            self._changed.clear()
+            await self._changed.wait()
+        return self._items.popleft()
+
+    def close(self) -> None:
+        """Drop what is left and wake the reader."""
+        self._closed = True
+        self._items.clear()
+        self._changed.set()

@@ -1,0 +1,107 @@
+"""What every handler needs: errors as JSON, bodies with a limit, and who may call."""
+
+import asyncio
+import ipaddress
+import logging
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from stream.errors import Busy, InputError, LimitError, MediaError, NoVideo, SegstreamError
+from stream.limits import BODY_TIMEOUT
+from stream.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STATUS: tuple[tuple[type[SegstreamError], int], ...] = (
+    (NoVideo, 422),
+    (MediaError, 422),
+    (InputError, 400),
+    (Busy, 503),
+    (LimitError, 413),
+    (SegstreamError, 500),
+)
+"""The first that fits an error is its answer's status."""
+
+CODES = {403: "forbidden", 404: "not_found", 405: "bad_method", 408: "timeout", 415: "bad_type"}
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+        "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """For every answer, whoever made it."""
+    response.headers.update(HEADERS)
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The one place that maps errors to HTTP (docs/protocol.md)."""
+    try:
+        return await handler(request)
+    except SegstreamError as error:
+        status = next(status for kind, status in STATUS if isinstance(error, kind))
+        return _error(status, error.code, str(error))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _error(error.status, CODES.get(error.status, "bad_request"), error.text or "")
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return _error(500, "error", "the server failed; its log says why")
+
+
+def only_same_site(settings: Settings) -> Middleware:
+    """Refuse what another web page makes a browser send: it could switch the camera's stream.
+
+    A page of another site shows in `Origin`. One whose name was pointed at this machine afterwards
+    (DNS rebinding) shows in `Host`, which a server on loopback knows beforehand.
+    """
+    names = {settings.host, "localhost", *settings.hosts} if _is_loopback(settings.host) else None
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        name = urlsplit(f"//{request.host}").hostname or ""
+        if names is not None and name not in names and not _is_loopback(name):
+            raise web.HTTPForbidden(text=f"this server is not called {name}; see SEGSTREAM_HOSTS")
+        origin = request.headers.get("Origin")
+        is_foreign = origin is not None and urlsplit(origin).netloc != request.host
+        if is_foreign and request.method not in ("GET", "HEAD"):
+            raise web.HTTPForbidden(text=f"pages of {origin} may not call this server")
+        return await handler(request)
+
+    return check
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """The body, at most `limit` bytes. Raises LimitError, aiohttp's HTTPRequestTimeout."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    raise LimitError(f"body is too large; at most {limit} bytes are read")
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(text=f"body took over {BODY_TIMEOUT:g} s") from error
+    return bytes(body)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _error(status: int, code: str, message: str) -> web.Response:
+    return web.json_response({"error": {"code": code, "message": message}}, status=status)

@@ -1,0 +1,31 @@
+"""The page: plain files, as they lie in client_web."""
+
+from pathlib import Path
+
+from aiohttp import web
+
+import stream
+
+PACKAGE = Path(stream.__file__).parent
+
+
+def root() -> Path:
+    """The page's folder: inside an installed package, or beside it in a checkout."""
+    installed = PACKAGE / "client_web"
+    return installed if installed.is_dir() else PACKAGE.parent / "client_web"
+
+
+def add_routes(app: web.Application) -> None:
+    """Serve the page at / and below; to be called last, since it takes every path."""
+    app.router.add_get("/{path:.*}", _file)
+
+
+async def _file(request: web.Request) -> web.FileResponse:
+    folder = root()
+    # Looked up, not joined: no path that a client makes up is ever given to the file system.
+    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*.*")}
+    file = files.get(request.match_info["path"] or "index.html")
+    if file is None:
+        raise web.HTTPNotFound(text=f"there is no {request.path[:100]}")
+    # An update of the program must not meet half of the former page in a browser's cache.
+    return web.FileResponse(file, headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,281 @@
+"""One live stream from ingest to egress.
+
+The picture never waits for the model: every picture is composited with the newest masks, and the
+tracker works on the newest picture whenever it is free.
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from dataclasses import replace
+from fractions import Fraction
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.compose import backgrounds
+from stream.compose.compositor import Compositor
+from stream.compose.effects import HIDES_BACKGROUND, Effect
+from stream.errors import LimitError, MediaError, SegstreamError
+from stream.frames import Frame, Masks
+from stream.limits import KEPT_SIDE, MASK_STALE, MAX_COMMANDS, MAX_SIDE, MAX_UPLOADS
+from stream.mailbox import Mailbox, MailboxClosedError
+from stream.messages import (
+    Accepted,
+    AddBox,
+    AddPoint,
+    Event,
+    Rejected,
+    RemoveObject,
+    Request,
+    Reset,
+    SetEffect,
+    State,
+    Undo,
+)
+from stream.meter import Meter
+from stream.prompts import Box, Point
+from stream.worker.messages import AddPrompt, Command, Done, Failed, Report, Update
+from stream.worker.thread import TrackerThread
+
+log = logging.getLogger(__name__)
+
+NOTHING_TRACKED = Update(None, (), can_undo=False, received=0.0, commanded=False)
+
+
+class Session:
+    """Everything that belongs to one live stream. All methods run on the event loop's thread.
+
+    tracker: shared by all sessions. pool: threads that composite. on_event: is told the answers
+    to requests and what changed; it must return at once.
+    `output` holds the newest composited frame, of the size and time of the picture that came in.
+    """
+
+    def __init__(
+        self, id: str, tracker: TrackerThread, pool: Executor, on_event: Callable[[Event], None]
+    ) -> None:
+        self.id = id
+        self.output: Mailbox[Frame] = Mailbox()
+        self.last_picture = time.monotonic()
+        self._tracker = tracker
+        self._pool = pool
+        self._on_event = on_event
+        self._loop = asyncio.get_running_loop()
+        self._arrived: Mailbox[Frame] = Mailbox()
+        self._index = 0
+        self._size = (0, 0)
+        self._compositor = Compositor()
+        self._effects: asyncio.Queue[tuple[int | None, Effect]] = asyncio.Queue(MAX_COMMANDS)
+        self._uploads: dict[str, NDArray[np.uint8]] = {}
+        self._background: tuple[str | None, NDArray[np.uint8] | None] = (None, None)
+        self._upload_numbers = itertools.count(1)
+        self._object_ids = itertools.count(1)
+        self._tokens = itertools.count()
+        self._commands: dict[int, Accepted] = {}
+        self._tracked = NOTHING_TRACKED
+        self._meter = Meter()
+        self._egress_dropped = 0
+        self._has_complained = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tracker.open(self.id, self._report)
+        self._begin(self._composite())
+        self._begin(self._set_effects())
+
+    async def close(self) -> None:
+        """End all work; what waits is dropped."""
+        self._tracker.close(self.id)
+        self._arrived.close()
+        self.output.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def receive(self, picture: av.VideoFrame) -> None:
+        """Take the next picture of the stream."""
+        self.last_picture = time.monotonic()
+        self._meter.arrived += 1
+        if max(picture.width, picture.height) > MAX_SIDE:
+            self._complain(
+                LimitError(
+                    f"pictures of {picture.width}x{picture.height} are dropped; "
+                    f"send at most {MAX_SIDE} pixels a side"
+                )
+            )
+            return
+        frame = Frame(
+            picture,
+            self._index,
+            picture.pts or 0,
+            picture.time_base or Fraction(1, 90_000),
+            self.last_picture,
+        )
+        self._index += 1
+        self._size = (picture.width, picture.height)
+        self._arrived.put(frame)
+        self._tracker.submit(self.id, frame)
+
+    def request(self, number: int | None, request: Request) -> None:
+        """Begin what is asked for; the answer, with `number`, comes as an event."""
+        try:
+            match request:
+                case AddPoint(x, y, positive, object_id):
+                    id = next(self._object_ids) if object_id is None else object_id
+                    prompt = AddPrompt(Point(id, x, y, positive), new=object_id is None)
+                    self._command(Accepted(number, id), prompt)
+                case AddBox(x0, y0, x1, y1, object_id):
+                    id = next(self._object_ids) if object_id is None else object_id
+                    prompt = AddPrompt(Box(id, x0, y0, x1, y1), new=object_id is None)
+                    self._command(Accepted(number, id), prompt)
+                case RemoveObject() | Undo() | Reset():
+                    self._command(Accepted(number), request)
+                case SetEffect(effect):
+                    self._effects.put_nowait((number, effect))
+        except asyncio.QueueFull:
+            error = LimitError(f"{MAX_COMMANDS} effects wait already; try again in a moment")
+            self._on_event(Rejected(number, error))
+        except SegstreamError as error:
+            self._on_event(Rejected(number, error))
+
+    def background_names(self) -> tuple[str, ...]:
+        return (*backgrounds.names(), *self._uploads)
+
+    async def add_background(self, data: bytes) -> str:
+        """Keep an uploaded picture and return the name that effects call it by.
+
+        The newest MAX_UPLOADS are kept. Raises MediaError, LimitError.
+        """
+        picture = await self._loop.run_in_executor(self._pool, _decode, data)
+        name = f"upload-{next(self._upload_numbers)}"
+        self._uploads[name] = picture
+        while len(self._uploads) > MAX_UPLOADS:
+            del self._uploads[next(iter(self._uploads))]
+        return name
+
+    def tell_state(self) -> None:
+        self._on_event(
+            State(self._tracked.sightings, self._compositor.effect, self._tracked.can_undo)
+        )
+
+    def tell_stats(self) -> None:
+        """Tell what happened since the last call; called once a second."""
+        drops = {
+            "tracker": self._tracker.dropped(self.id),
+            "compose": self._arrived.dropped,
+            "egress": self.output.dropped,
+        }
+        self._meter.left = self._meter.composed - (self.output.dropped - self._egress_dropped)
+        self._on_event(self._meter.stats(self._size, drops))
+        self._meter, self._egress_dropped = Meter(), self.output.dropped
+        self._has_complained = False
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    def _command(self, answer: Accepted, command: Command) -> None:
+        token = next(self._tokens)
+        self._tracker.command(self.id, token, command)
+        self._commands[token] = answer
+
+    def _report(self, report: Report) -> None:
+        """Called on the tracker's thread."""
+        self._loop.call_soon_threadsafe(self._on_report, report)
+
+    def _on_report(self, report: Report) -> None:
+        match report:
+            case Done(token, error):
+                answer = self._commands.pop(token)
+                self._on_event(answer if error is None else Rejected(answer.number, error))
+            case Failed(error):
+                self._on_event(Rejected(None, error))
+            case Update():
+                before, self._tracked = self._tracked, report
+                self._meter.tracked += report.received != before.received
+                if report.commanded or _looks(report) != _looks(before):
+                    self.tell_state()
+
+    async def _composite(self) -> None:
+        while True:
+            try:
+                frame = await self._arrived.get()
+            except MailboxClosedError:
+                return
+            masks = self._masks_for(frame)
+            try:
+                picture = await self._loop.run_in_executor(
+                    self._pool, self._compositor.compose, frame.picture, masks
+                )
+            except Exception:
+                # Nothing goes out instead: the bare picture could show what is to be hidden.
+                if not self._has_complained:
+                    log.exception("session %s: a picture could not be composited", self.id)
+                self._complain(MediaError("a picture could not be composited; try another effect"))
+                continue
+            self._meter.composed += 1
+            self._meter.latencies.append(time.monotonic() - frame.received)
+            self.output.put(replace(frame, picture=picture))
+
+    def _masks_for(self, frame: Frame) -> Masks | None:
+        masks, age = self._tracked.masks, frame.received - self._tracked.received
+        if masks is None:
+            return None
+        self._meter.mask_ages.append(max(age, 0.0))
+        # With no mask the compositor hides the whole picture: a stalled tracker fails private.
+        hides = self._compositor.effect.name in HIDES_BACKGROUND
+        return None if age > MASK_STALE and hides else masks
+
+    async def _set_effects(self) -> None:
+        while True:
+            number, effect = await self._effects.get()
+            try:
+                upload = self._uploads.get(effect.background or "")
+                await self._loop.run_in_executor(self._pool, self._set_effect, effect, upload)
+            except SegstreamError as error:
+                self._on_event(Rejected(number, error))
+            except Exception:
+                log.exception("session %s: effect %s could not be set", self.id, effect.name)
+                failed = SegstreamError(f"effect {effect.name} could not be set")
+                self._on_event(Rejected(number, failed))
+            else:
+                self._on_event(Accepted(number))
+                self.tell_state()
+
+    def _set_effect(self, effect: Effect, upload: NDArray[np.uint8] | None) -> None:
+        name, background = self._background
+        if effect.background != name:
+            name, background = effect.background, upload
+            if name is not None and upload is None:
+                background = backgrounds.load(name)
+        self._compositor.set_effect(effect, background)
+        self._background = (name, background)
+
+    def _complain(self, error: SegstreamError) -> None:
+        """Tell an error that would come with every picture, once a second."""
+        if not self._has_complained:
+            self._has_complained = True
+            self._on_event(Rejected(None, error))
+
+
+def _decode(data: bytes) -> NDArray[np.uint8]:
+    picture = backgrounds.decode(data)
+    height, width, _ = picture.shape
+    scale = KEPT_SIDE / max(height, width)
+    if scale >= 1:
+        return picture
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    return cast(NDArray[np.uint8], cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+
+
+def _looks(update: Update) -> tuple[object, ...]:
+    """What the page shows of an update; areas change with every picture and are left out."""
+    return (
+        update.can_undo,
+        *((sighting.object_id, sighting.visible) for sighting in update.sightings),
+    )

@@ -1,0 +1,86 @@
+"""A tracker that finds what is bright, for tests of everything around the real one."""
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from stream.errors import InputError, LimitError, UnknownObject
+from stream.frames import Image, Masks
+from stream.prompts import Prompt, check
+
+
+class BrightTracker:
+    """Every object is the bright part of the picture. Keeps the interface of the real tracker.
+
+    seen: indices of the pictures it was given. gate: step waits for it. fail: step raises it.
+    """
+
+    image_size = 64
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.prompts: list[Prompt] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.fail: Exception | None = None
+        self.max_objects = 16
+        self._image: Image | None = None
+        self._objects: dict[int, int] = {}
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        return tuple(self._objects)
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self.prompts)
+
+    def step(self, image: Image, prompts: Sequence[Prompt] = ()) -> Masks:
+        self.entered.set()
+        assert self.gate.wait(10)
+        if self.fail is not None:
+            raise self.fail
+        self.seen.append(image.index)
+        self._image = image
+        return self.prompt(prompts)
+
+    def prompt(self, prompts: Sequence[Prompt]) -> Masks:
+        image = self._image
+        assert image is not None
+        for prompt in prompts:
+            check(prompt, image.width, image.height)
+            if prompt.object_id not in self._objects and len(self._objects) >= self.max_objects:
+                raise LimitError("too many objects")
+            self._objects[prompt.object_id] = self._objects.get(prompt.object_id, 0) + 1
+            self.prompts.append(prompt)
+        bright = image.rgb[2::4, 2::4].mean(axis=2) > 100
+        logits = np.where(bright, 10, -10).astype(np.float32)
+        count = len(self._objects)
+        scores = np.full(count, 5 if bright.any() else -5, np.float32)
+        return Masks(
+            self.object_ids,
+            np.repeat(logits[None], count, axis=0),
+            scores,
+            np.ones(count, np.float32),
+            image.index,
+        )
+
+    def remove(self, object_id: int) -> None:
+        if object_id not in self._objects:
+            raise UnknownObject(f"no object {object_id}")
+        del self._objects[object_id]
+        self.prompts = [prompt for prompt in self.prompts if prompt.object_id != object_id]
+
+    def undo(self) -> None:
+        if not self.prompts:
+            raise InputError("nothing to undo")
+        object_id = self.prompts.pop().object_id
+        self._objects[object_id] -= 1
+        if not self._objects[object_id]:
+            del self._objects[object_id]
+
+    def reset(self) -> None:
+        self._objects.clear()
+        self.prompts.clear()

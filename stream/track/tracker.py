@@ -67,9 +67,10 @@ class _Undo:
 class Tracker:
     """Tracks any number of objects through one stream.
 
-    compat: "official" equals SAM2VideoPredictor. "live" differs in what a person feels:
-    corrections on tracked frames become conditioning frames, so that they stick (at most
-    MAX_CONDITIONING; the first prompt is pinned).
+    compat: "official" equals SAM2VideoPredictor, to the last bit under torch. "live" differs in
+    what a person feels: corrections on tracked frames become conditioning frames, so that they
+    stick (at most MAX_CONDITIONING; the first prompt is pinned), and all objects run in one
+    batch, which rounds differently.
 
     Not thread-safe: one thread calls it.
     """
@@ -77,6 +78,7 @@ class Tracker:
     def __init__(self, network: Network, compat: Compat = "live") -> None:
         self._network = network
         self._corrections_stick = compat == "live"
+        self._one_by_one = compat == "official"
         self._max_conditioning = MAX_CONDITIONING if compat == "live" else None
         self._objects: dict[int, TrackedObject] = {}
         self._image: Image | None = None
@@ -173,8 +175,12 @@ class Tracker:
 
     def _track(self) -> None:
         objects = list(self._objects.values())
-        if not objects:
-            return
+        batches = [[tracked] for tracked in objects] if self._one_by_one else [objects]
+        for batch in batches:
+            if batch:
+                self._track_batch(batch)
+
+    def _track_batch(self, objects: list[TrackedObject]) -> None:
         for tracked in objects:
             tracked.clock += 1
             tracked.tracked = True

@@ -11,9 +11,14 @@ NANO = Path(__file__).with_name("nano.pt")
 """float16 weights under "model", and the input size they were trained at under "image_size"."""
 
 
-def nano_model(path: Path = NANO, cls: type[SAM2Base] = SAM2Base) -> SAM2Base:
-    """The embedded model as a torch module in evaluation mode, an instance of `cls`."""
+def nano_model(
+    path: Path = NANO, cls: type[SAM2Base] = SAM2Base, image_size: int | None = None
+) -> SAM2Base:
+    """The embedded model as a torch module in evaluation mode, an instance of `cls`.
+
+    image_size: side of the input in pixels; None: the one it was trained at.
+    """
     checkpoint = torch.load(path, "cpu", weights_only=True)
-    model = nano.build(checkpoint["image_size"], cls)
+    model = nano.build(image_size or checkpoint["image_size"], cls)
     model.load_state_dict(checkpoint["model"])
     return model

@@ -71,12 +71,14 @@ class Decoded:
 
     logits: [N, S/4, S/4]; pointers: [N, C]; both of the network's own kind.
     scores: float32 [N], object score logits; ious: float32 [N], estimated IoU.
+    full: the logits at the input's size, where the network has them at hand.
     """
 
     logits: Tensor
     pointers: Tensor
     scores: NDArray[np.float32]
     ious: NDArray[np.float32]
+    full: Tensor = None
 
 
 class Network(Protocol):

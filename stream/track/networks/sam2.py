@@ -101,8 +101,9 @@ class Sam2Network:
         distances = torch.tensor(
             [recall.pointer_distances for recall in recalls], device=self._device
         ).T
-        encoded = get_1d_sine_pe(distances / (self.spec.num_pointers - 1), dim=model.hidden_dim)
-        pointer_positions = model.obj_ptr_tpos_proj(encoded)  # [P, N, mem_dim]
+        time = distances.flatten() / (self.spec.num_pointers - 1)
+        pointer_positions = model.obj_ptr_tpos_proj(get_1d_sine_pe(time, dim=model.hidden_dim))
+        pointer_positions = pointer_positions.unflatten(0, distances.shape)  # [P, N, mem_dim]
         tokens = model.hidden_dim // model.mem_dim
         pointers = pointers.unflatten(2, (tokens, model.mem_dim)).permute(0, 2, 1, 3).flatten(0, 1)
         pointer_positions = pointer_positions.repeat_interleave(tokens, dim=0)
@@ -161,7 +162,7 @@ class Sam2Network:
     ) -> Decoded:
         count = len(conditioned)
         with self._autocast():
-            _, _, ious, low, _, pointers, scores = self._model._forward_sam_heads(
+            _, _, ious, low, full, pointers, scores = self._model._forward_sam_heads(
                 backbone_features=conditioned,
                 high_res_features=[level.expand(count, -1, -1, -1) for level in features.high],
                 multimask_output=multimask,
@@ -172,19 +173,24 @@ class Sam2Network:
             pointers.float(),
             scores[:, 0].float().cpu().numpy(),
             ious.amax(dim=1).float().cpu().numpy(),
+            full,
         )
 
     @torch.inference_mode()
     def encode_memory(self, features: Features, decoded: Decoded, prompted: bool) -> Sequence[Tensor]:
         size = self.spec.image_size
         count = len(decoded.scores)
+        full = decoded.full
+        if prompted or full is None:
+            # The official predictor enlarges a prompted frame's mask anew; the rounding differs.
+            full = F.interpolate(
+                decoded.logits[:, None], (size, size), mode="bilinear", align_corners=False
+            )
         with self._autocast():
             memories, _ = self._model._encode_new_memory(
                 current_vision_feats=[features.top.expand(-1, count, -1)],
                 feat_sizes=[(self._side, self._side)],
-                pred_masks_high_res=F.interpolate(
-                    decoded.logits[:, None], (size, size), mode="bilinear", align_corners=False
-                ),
+                pred_masks_high_res=full,
                 object_score_logits=torch.from_numpy(decoded.scores)[:, None].to(self._device),
                 is_mask_from_pts=prompted,
             )

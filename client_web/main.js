@@ -1,0 +1,178 @@
+// The page: wires sources, session, stage and panels together.
+
+import { Effects } from "./effects.js";
+import { Objects } from "./objects.js";
+import { Prompts } from "./prompts.js";
+import { Session } from "./session.js";
+import { listen } from "./shortcuts.js";
+import { Sources } from "./sources.js";
+import { Stage } from "./stage.js";
+import { Stats } from "./stats.js";
+import { Toasts } from "./toasts.js";
+
+const STATUS = { idle: "Ready", connecting: "Connecting …", live: "Live", lost: "Connection lost" };
+
+const find = (selector) => document.querySelector(selector);
+const press = (selector, pressed) => find(selector).setAttribute("aria-pressed", String(pressed));
+
+const toasts = new Toasts(find("#toasts"));
+const sources = new Sources();
+const session = new Session(sources);
+const objects = new Objects();
+const stage = new Stage({
+  point: (point, exclude) => whenShown(() => prompts.point(point, exclude)),
+  box: (a, b) => whenShown(() => prompts.box(a, b)),
+});
+const prompts = new Prompts({
+  session,
+  objects,
+  stage,
+  toasts,
+  announce: (text) => (find("#announce").textContent = text),
+});
+const effects = new Effects(session);
+new Stats(session);
+let hadObjects = false;
+
+/** Prompts are in pixels of the returned picture, so it must have come first. */
+function whenShown(act) {
+  if (session.state === "live" && stage.output.ready) act();
+}
+
+async function start() {
+  if (session.state !== "idle" || find("#start").disabled) return;
+  find("#start").disabled = true;
+  if (await sources.openCamera()) {
+    await sources.setMicrophone();
+    offerListening();
+    stage.local.play(new MediaStream([sources.video]));
+    session.start();
+  }
+  find("#start").disabled = false;
+}
+
+function stop() {
+  session.stop();
+  sources.close();
+  stage.output.stop();
+  stage.local.stop();
+}
+
+async function changeCamera() {
+  if (session.state === "idle") return;
+  if (await sources.openCamera()) {
+    stage.local.play(new MediaStream([sources.video]));
+    await session.replaceVideo();
+  } else {
+    stop();
+  }
+}
+
+async function changeMicrophone() {
+  offerListening();
+  if (session.state === "idle") return;
+  await sources.setMicrophone();
+  offerListening(); // once more: it may not be had
+  await session.replaceAudio();
+}
+
+/** The returned sound is an echo of one's own voice: silent unless asked for. */
+function offerListening() {
+  find("#listen-label").hidden = !sources.wantsMicrophone;
+  if (!sources.wantsMicrophone) find("#listen").checked = false;
+  changeListening();
+}
+
+function changeListening() {
+  stage.output.video.muted = !find("#listen").checked;
+}
+
+function toggleExclude() {
+  prompts.excluding = !prompts.excluding;
+  press("#exclude", prompts.excluding);
+  find("#stage").classList.toggle("excluding", prompts.excluding);
+}
+
+const newObject = () => objects.select(null);
+const undo = () => find("#undo").disabled || prompts.undo();
+const removeSelected = () => objects.selected === null || prompts.remove(objects.selected);
+const swap = () => press("#swap", stage.swap());
+const toggleInset = () => press("#inset", stage.toggleInset());
+const help = () => find("#help-dialog").showModal();
+
+session.addEventListener("change", ({ detail: { state, reason, retryAt } }) => {
+  document.body.dataset.state = state;
+  find("#status").textContent = STATUS[state];
+  find("#start").hidden = state !== "idle";
+  find("#stop").hidden = state === "idle";
+  find("#lost-reason").textContent = reason;
+  find("#lost-wait").dataset.until = retryAt ?? "";
+  if (state === "connecting") stage.output.play(session.stream);
+  if (state === "lost") hadObjects ||= objects.count > 0;
+  if (state !== "live") find("#undo").disabled = find("#clear").disabled = true;
+  objects.reset(state === "live");
+});
+session.addEventListener("hello", ({ detail }) => {
+  effects.offer(detail);
+  if (hadObjects) toasts.note("Connected again. Click the things to track once more.");
+  hadObjects = false;
+});
+session.addEventListener("state", ({ detail }) => {
+  objects.update(detail.objects);
+  effects.show(detail.effect);
+  find("#undo").disabled = !detail.can_undo;
+  find("#clear").disabled = !detail.objects.length;
+});
+session.addEventListener("refused", ({ detail }) => toasts.error(detail.message));
+setInterval(() => {
+  const { until } = find("#lost-wait").dataset;
+  const seconds = Math.max(1, Math.ceil((Number(until) - performance.now()) / 1_000));
+  find("#lost-wait").textContent = until ? `Trying again in ${seconds} s` : "";
+}, 250);
+
+sources.addEventListener("lost", () => {
+  stop();
+  toasts.error("The camera was disconnected. Choose another, then press Start.");
+});
+sources.addEventListener("error", ({ detail }) => toasts.error(detail));
+objects.addEventListener("remove", ({ detail }) => prompts.remove(detail));
+effects.addEventListener("error", ({ detail }) => toasts.error(detail));
+
+for (const [selector, action] of [
+  ["#start", start],
+  ["[data-start]", start],
+  ["#stop", stop],
+  ["#reconnect", () => session.reconnect()],
+  ["#help", help],
+  ["#new-object", newObject],
+  ["#exclude", toggleExclude],
+  ["#undo", undo],
+  ["#clear", () => prompts.clear()],
+  ["#swap", swap],
+  ["#inset", toggleInset],
+]) {
+  find(selector).addEventListener("click", action);
+}
+find("#camera").addEventListener("change", changeCamera);
+find("#microphone").addEventListener("change", changeMicrophone);
+find("#listen").addEventListener("change", changeListening);
+
+listen({
+  n: newObject,
+  z: undo,
+  "ctrl+z": undo,
+  delete: removeSelected,
+  backspace: removeSelected,
+  x: toggleExclude,
+  s: swap,
+  c: toggleInset,
+  escape: () => stage.pointing.cancel(),
+  "?": help,
+  ...Object.fromEntries(
+    Array.from({ length: 9 }, (_, index) => [index + 1, () => effects.chooseByIndex(index)]),
+  ),
+});
+
+window.addEventListener("online", () => session.reconnect());
+window.addEventListener("pagehide", () => session.state === "idle" || stop());
+objects.reset(false);

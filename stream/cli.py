@@ -1,5 +1,197 @@
-"""The command `segstream`."""
+"""The command `segstream`: its arguments, its errors in one line, its exit codes.
+
+0 done, 1 a fault of the program, 2 an error of the user's or the file's, 130 Ctrl-C, 143 SIGTERM.
+What is heavy is imported when a command runs, so that --help answers at once.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from stream import __version__
+from stream.compose.effects import EFFECTS
+from stream.errors import InputError, SegstreamError
+
+TRACK_HELP = """\
+Track what you point at through a video file, and write the video with an effect on it.
+
+a prompt is                                for example
+  --point     [OBJECT:]X,Y[@TIME]          --point 320,240
+  --negative  [OBJECT:]X,Y[@TIME]          --negative 400,90@1.5
+  --box       [OBJECT:]X0,Y0,X1,Y1[@TIME]  --box 2:40,60,200,300@0:12
+  --mask      [OBJECT:]FILE[@TIME]         --mask dog.png
+
+X and Y are pixels of the picture as you see it, from its upper left corner. TIME is in seconds
+or minutes:seconds after the first picture; without it a prompt is for the first picture. OBJECT is
+a number: prompts with the same number are for the same object, and without one for object 1.
+"""
+
+TRACK_EXAMPLES = """\
+examples:
+  segstream track dog.mp4 --point 640,360 -o out.mp4
+  segstream track dog.mp4 --box 500,200,800,700 --effect blur --strength 0.8 -o out.mp4
+  segstream track two.mp4 --point 1:200,300 --point 2:900,300@2.5 -o out.mp4
+  segstream track talk.mkv --point 320,300 --background beach.jpg -o out.webm
+"""
+
+X264_PRESETS = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+)  # fmt: skip
 
 
-def main() -> int:
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP, raised in the main thread so that files are cleaned up."""
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    try:
+        arguments = _parser().parse_args(argv)
+        return int(arguments.run(arguments))
+    except SegstreamError as error:
+        print(f"segstream: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Terminated:
+        return 128 + signal.SIGTERM
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="segstream",
+        description="Point at a thing in a video and get the video back with it tracked.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"segstream {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_track(commands)
+    return parser
+
+
+def _add_serve(commands: "argparse._SubParsersAction[Parser]") -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="the page and the live streams, for a browser",
+        description="Serve the page on which a camera's picture is tracked live. "
+        "SEGSTREAM_HOST, SEGSTREAM_PORT and SEGSTREAM_MODEL mean the same as the options.",
+        allow_abbrev=False,
+    )
+    serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (default 8080)")
+    serve.add_argument("--model", help="the network (default nano)")
+    serve.set_defaults(run=_serve)
+
+
+def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
+    track = commands.add_parser(
+        "track",
+        help="a video file, every picture with its own mask",
+        description=TRACK_HELP,
+        epilog=TRACK_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    track.add_argument("input", metavar="IN", help="the video")
+    track.add_argument(
+        "-o", "--output", metavar="OUT", required=True, help="ends in .mp4, .mov, .mkv or .webm"
+    )
+    prompts = track.add_argument_group("what to track, at least one")
+    for name, text in (
+        ("point", "is on the object"),
+        ("negative", "is not on the object"),
+        ("box", "encloses the object"),
+        ("mask", "is white where the object is"),
+    ):
+        prompts.add_argument(
+            f"--{name}", metavar="PROMPT", action="append", default=[], help=f"{text}; repeatable"
+        )
+    look = track.add_argument_group("what to do with it")
+    look.add_argument(
+        "--effect",
+        metavar="NAME",
+        help=f"{', '.join(EFFECTS)} (default overlay, or picture with --background)",
+    )
+    look.add_argument(
+        "--strength", type=float, default=0.5, help="of overlay and blur, 0 to 1 (default 0.5)"
+    )
+    look.add_argument("--colour", metavar="#RRGGBB", help="of the effect colour (default green)")
+    look.add_argument(
+        "--background", metavar="NAME|FILE", help="of the effect picture: a PNG, JPEG or WebP"
+    )
+    track.add_argument("--model", default="nano", help="the network (default nano)")
+    track.add_argument(
+        "--crf", type=int, default=20, help="quality, 0 best to 51 smallest (default 20)"
+    )
+    track.add_argument(
+        "--preset",
+        choices=X264_PRESETS,
+        default="veryfast",
+        metavar="NAME",
+        help="slower makes smaller H.264: ultrafast … veryslow (default veryfast)",
+    )
+    track.add_argument("-y", "--overwrite", action="store_true", help="replace OUT if it exists")
+    track.add_argument("-q", "--quiet", action="store_true", help="only errors are printed")
+    track.set_defaults(run=_track)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from stream.server.app import run
+    from stream.settings import Settings
+
+    settings = Settings.from_environment()
+    for name in ("host", "port", "model"):
+        if (value := getattr(arguments, name)) is not None:
+            settings = replace(settings, **{name: value})
+    if not 0 <= settings.port <= 65535:
+        raise InputError(f"port {settings.port} does not exist; wanted 0 to 65535")
+    try:
+        run(settings)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}"
+        ) from error
     return 0
+
+
+def _track(arguments: argparse.Namespace) -> int:
+    from stream.track_command import track
+
+    with _termination_raised():
+        track(arguments)
+    return 0
+
+
+@contextmanager
+def _termination_raised() -> Iterator[None]:
+    """What ends a process raises Terminated instead, except where it is ignored, as under nohup."""
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, terminate)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,80 @@
+"""Turning pictures the way the camera was held."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import cast
+
+import av
+import numpy as np
+from av.filter import Graph
+
+FILTERS: dict[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = {
+    (-1, 0, 0, 1): (("hflip", ""),),
+    (1, 0, 0, -1): (("vflip", ""),),
+    (-1, 0, 0, -1): (("hflip", ""), ("vflip", "")),
+    (0, -1, 1, 0): (("transpose", "cclock"),),
+    (0, 1, -1, 0): (("transpose", "clock"),),
+    (0, 1, 1, 0): (("transpose", "cclock_flip"),),
+    (0, -1, -1, 0): (("transpose", "clock_flip"),),
+}
+"""By the signs of a, b, c, d of a display matrix (ISO/IEC 14496-12, 8.5.3): a pixel at x, y is
+shown at a x + c y, b x + d y."""
+
+
+class Upright:
+    """Gives pictures as a person sees them: of the first one's size, turned and mirrored as the
+    file's display matrix asks. Angles between the right ones are ignored."""
+
+    def __init__(self, first: av.VideoFrame) -> None:
+        self._kind = first.width, first.height, first.format.name
+        self._filters = FILTERS.get(_matrix_signs(first), ())
+        self._graph: Graph | None = None
+
+    @property
+    def turned(self) -> bool:
+        """Width and height are swapped."""
+        return any(name == "transpose" for name, _ in self._filters)
+
+    def aspect(self, sample_aspect_ratio: Fraction | None) -> Fraction | None:
+        """The pixels' aspect ratio after the turn; None stays None."""
+        if not sample_aspect_ratio:
+            return None
+        return 1 / sample_aspect_ratio if self.turned else sample_aspect_ratio
+
+    def turn(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """A new picture, or the same one where nothing is to be done."""
+        if (picture.width, picture.height, picture.format.name) != self._kind:
+            picture = picture.reformat(*self._kind)
+        if not self._filters:
+            return picture
+        if self._graph is None:
+            self._graph = self._build(picture)
+        self._graph.vpush(picture)
+        return self._graph.vpull()
+
+    def _build(self, picture: av.VideoFrame) -> Graph:
+        graph = Graph()
+        nodes = [
+            graph.add_buffer(
+                width=picture.width,
+                height=picture.height,
+                format=picture.format,
+                time_base=picture.time_base,
+            ),
+            *(graph.add(name, arguments or None) for name, arguments in self._filters),
+            # Else the matrix stays on the turned picture and somebody turns it again.
+            graph.add("sidedata", "mode=delete:type=DISPLAYMATRIX"),
+            graph.add("buffersink"),
+        ]
+        graph.link_nodes(*nodes)
+        graph.configure()
+        return graph
+
+
+def _matrix_signs(picture: av.VideoFrame) -> tuple[int, int, int, int]:
+    side_data = cast(Mapping[str, bytes], picture.side_data)
+    if "DISPLAYMATRIX" not in side_data:
+        return 1, 0, 0, 1
+    matrix = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32)
+    a, b, c, d = (int(np.sign(matrix[i])) for i in (0, 1, 3, 4))
+    return a, b, c, d

@@ -23,9 +23,9 @@ from benchmarks.official import Logits, OfficialStream
 from stream.frames import Image, Masks
 from stream.prompts import Box, MaskPrompt, Point, Prompt
 from stream.track.catalog import sam21_model
-from stream.training.checkpoint import nano_model
 from stream.track.networks.sam2 import Sam2Network
 from stream.track.tracker import Compat, Tracker
+from stream.training.checkpoint import nano_model
 
 FRAMES = 30
 
@@ -111,9 +111,7 @@ def _compare(masks: Masks, official: Logits, image: Image) -> float:
         mode="bilinear",
         align_corners=False,
     )[:, 0].numpy()
-    return max(
-        float(np.abs(ours[i] - official[id]).max()) for i, id in enumerate(masks.object_ids)
-    )
+    return max(float(np.abs(ours[i] - official[id]).max()) for i, id in enumerate(masks.object_ids))
 
 
 def models() -> dict[str, SAM2VideoPredictor]:

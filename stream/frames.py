@@ -35,7 +35,7 @@ class Frame:
     def image(self, size: int) -> "Image":
         """The picture squeezed to size x size RGB: what a network of that input size sees."""
         rgb = self.picture.reformat(size, size, "rgb24", interpolation="BICUBIC").to_ndarray()
-        return Image(rgb, self.width, self.height, self.index)
+        return Image(rgb.astype(np.uint8, copy=False), self.width, self.height, self.index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ class Handler(BaseHTTPRequestHandler):
     breaks_at = len(CONTENT)
     ranges: list[str | None] = []  # noqa: RUF012 (reset by the fixture)
 
-    def do_GET(self) -> None:  # noqa: N802 (http.server's name)
+    def do_GET(self) -> None:
         given = self.headers.get("Range")
         self.ranges.append(given)
         start = int(given.removeprefix("bytes=").removesuffix("-")) if given else 0

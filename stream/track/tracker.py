@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -102,7 +101,7 @@ class Tracker:
 
         image: the next picture of the stream, at the network's size.
         Returns the masks of all objects on it. Points and boxes of one object in one call are
-        decoded together. A prompt with a new object id starts that object.
+        decoded together, after its last mask. A prompt with a new object id starts that object.
         Raises PromptError or LimitError with nothing changed.
         Memory rule: SAM 2 (arXiv 2408.00714) section 4.
         """
@@ -197,27 +196,27 @@ class Tracker:
     def _prompt_object(self, object_id: int, prompts: list[Prompt]) -> None:
         tracked = self._objects.get(object_id)
         if tracked is None:
-            tracked = TrackedObject(object_id, MemoryBank(self._network.spec, self._max_conditioning))
+            tracked = TrackedObject(
+                object_id, MemoryBank(self._network.spec, self._max_conditioning)
+            )
             tracked.conditioned = self._network.attend(self._features, [None])[0]
             self._objects[object_id] = tracked
-        for is_mask, group in groupby(prompts, lambda prompt: isinstance(prompt, MaskPrompt)):
-            if is_mask:
-                *_, last = group
-                decoded = self._decode_mask(tracked, last)
-            else:
-                decoded = self._decode_points(tracked, list(group))
+        masks = [prompt for prompt in prompts if isinstance(prompt, MaskPrompt)]
+        points = [prompt for prompt in prompts if not isinstance(prompt, MaskPrompt)]
+        if masks:
+            tracked.points = ()
+            decoded = self._network.decode_mask(self._features, masks[-1].mask)
             tracked.finding = _finding(decoded, 0)
-        memory = self._network.encode_memory(self._features, decoded, prompted=True)[0]
-        memory = Memory(tracked.clock, memory, tracked.finding.pointer)
+        if points:
+            decoded = self._decode_points(tracked, points)
+        tracked.finding = finding = _finding(decoded, 0)
+        spatial = self._network.encode_memory(self._features, decoded, prompted=True)[0]
+        memory = Memory(tracked.clock, spatial, finding.pointer)
         if tracked.tracked and not self._corrections_stick:
             tracked.bank.forget(tracked.clock)
             tracked.bank.remember(memory)
         else:
             tracked.bank.condition(memory)
-
-    def _decode_mask(self, tracked: TrackedObject, prompt: MaskPrompt) -> Decoded:
-        tracked.points = ()
-        return self._network.decode_mask(self._features, prompt.mask)
 
     def _decode_points(self, tracked: TrackedObject, prompts: list[Point | Box]) -> Decoded:
         points = tracked.points

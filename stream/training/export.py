@@ -15,6 +15,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -43,7 +44,7 @@ class EncodeImage(nn.Module):
 
     def __init__(self, model: SAM2Base) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.mean = torch.tensor(MEAN).view(3, 1, 1)
         self.deviation = torch.tensor(DEVIATION).view(3, 1, 1)
 
@@ -59,9 +60,14 @@ class Attend(nn.Module):
     pointers [N, P, C] and their distances float32 [N, P] -> [N, C, h, w].
     """
 
+    position: Tensor
+    memory_position: Tensor
+    cosine: Tensor
+    sine: Tensor
+
     def __init__(self, model: SAM2Base) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.side = model.image_size // 16
         top = torch.zeros(1, model.hidden_dim, self.side, self.side)
         position = model.image_encoder.neck.position_encoding(top)
@@ -98,7 +104,8 @@ class Attend(nn.Module):
         x = x.expand(objects, -1, -1)
         for layer in attention.layers:
             x = self._layer(layer, x, memory, position, spatial.shape[1])
-        return attention.norm(x).transpose(1, 2).unflatten(2, (self.side, self.side))
+        maps: Tensor = attention.norm(x).transpose(1, 2)
+        return maps.reshape(objects, -1, self.side, self.side)
 
     def _layer(
         self, layer: MemoryAttentionLayer, x: Tensor, memory: Tensor, position: Tensor, maps: int
@@ -108,7 +115,8 @@ class Attend(nn.Module):
         x = x + self._attention(
             layer.cross_attn_image, layer.norm2(x), memory + position, memory, maps
         )
-        return x + layer.linear2(F.relu(layer.linear1(layer.norm3(x))))
+        forward: Tensor = layer.linear2(F.relu(layer.linear1(layer.norm3(x))))
+        return x + forward
 
     def _attention(
         self, attention: RoPEAttention, query: Tensor, key: Tensor, value: Tensor, maps: int
@@ -118,7 +126,9 @@ class Attend(nn.Module):
         cells = self.side * self.side
         rotated = self._rotate(k[:, : maps * cells].unflatten(1, (maps, cells))).flatten(1, 2)
         k = torch.cat([rotated, k[:, maps * cells :]], 1)
-        return attention.out_proj(F.scaled_dot_product_attention(self._rotate(q), k, v))
+        attended: Tensor = F.scaled_dot_product_attention(self._rotate(q), k, v)
+        projected: Tensor = attention.out_proj(attended)
+        return projected
 
     def _rotate(self, x: Tensor) -> Tensor:
         real, imaginary = x[..., 0::2], x[..., 1::2]
@@ -139,7 +149,7 @@ class Decode(nn.Module):
 
     def __init__(self, model: SAM2Base) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
 
     def forward(
         self,
@@ -162,9 +172,7 @@ class Decode(nn.Module):
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             repeat_image=False,
-            high_res_features=[
-                level.expand(objects, -1, -1, -1) for level in (high, middle)
-            ],
+            high_res_features=[level.expand(objects, -1, -1, -1) for level in (high, middle)],
         )
         return masks, ious, self.model.obj_ptr_proj(tokens), scores[:, 0]
 
@@ -174,7 +182,7 @@ class EncodeMemory(nn.Module):
 
     def __init__(self, model: SAM2Base) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model
 
     def forward(self, top: Tensor, logits: Tensor, scores: Tensor, prompted: Tensor) -> Tensor:
         model, size = self.model, self.model.image_size
@@ -185,7 +193,9 @@ class EncodeMemory(nn.Module):
         top = top.expand(logits.shape[0], -1, -1, -1)
         memory = model.memory_encoder(top, mask, skip_mask_sigmoid=True)["vision_features"]
         hidden = (scores <= 0).float()[:, None, None, None]
-        return memory + hidden * model.no_obj_embed_spatial[..., None, None]
+        hidden = hidden * model.no_obj_embed_spatial[..., None, None]
+        remembered: Tensor = memory + hidden
+        return remembered
 
 
 def export(model: SAM2Base, folder: Path, name: str) -> None:

@@ -81,6 +81,14 @@ class Decoded:
     full: Tensor = None
 
 
+def by_shape(recalls: Sequence[Recall | None]) -> dict[tuple[int, int], list[int]]:
+    """The positions of objects that run in one batch; (0, 0) is that of first frames."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i, recall in enumerate(recalls):
+        groups.setdefault((0, 0) if recall is None else recall.shape, []).append(i)
+    return groups
+
+
 class Network(Protocol):
     """SAM 2's parts for one picture and N objects (arXiv 2408.00714, section 4)."""
 

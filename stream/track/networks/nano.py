@@ -9,13 +9,12 @@ start the training.
 
 from typing import Any
 
-import torch
 from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
 from sam2.modeling.memory_encoder import CXBlock, Fuser, MaskDownSampler, MemoryEncoder
 from sam2.modeling.position_encoding import PositionEmbeddingSine
-from sam2.modeling.sam2_base import SAM2Base
 from sam2.modeling.sam.transformer import RoPEAttention
+from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
 WIDTH = 128
@@ -94,7 +93,8 @@ class Trunk(nn.Module):
                 )
                 channels.append(outputs)
         self.blocks = nn.ModuleList(blocks)
-        ends = [i - 1 for i, stride in enumerate(strides) if stride == 2][1:] + [len(blocks) - 1]
+        before_halving = [i - 1 for i, stride in enumerate(strides) if stride == 2]
+        ends = (*before_halving[1:], len(blocks) - 1)
         self.ends = frozenset(ends)
         self.channel_list = [channels[i + 1] for i in reversed(ends)]
 
@@ -180,9 +180,7 @@ SAM21_OPTIONS: dict[str, Any] = {
 
 
 def _sine(width: int) -> PositionEmbeddingSine:
-    return PositionEmbeddingSine(
-        num_pos_feats=width, normalize=True, scale=None, temperature=10000
-    )
+    return PositionEmbeddingSine(num_pos_feats=width, normalize=True, scale=None, temperature=10000)
 
 
 def _attention(side: list[int], **kwargs: Any) -> RoPEAttention:

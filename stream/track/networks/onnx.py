@@ -21,14 +21,13 @@ from stream.track.networks.base import (
     Points,
     Recall,
     Spec,
+    by_shape,
 )
 
 FORMAT = 1
 """Of the folder; a program reads only its own."""
 
-GRAPHS = {
-    name: f"{name}.onnx" for name in ("encode_image", "attend", "decode", "encode_memory")
-}
+GRAPHS = {name: f"{name}.onnx" for name in ("encode_image", "attend", "decode", "encode_memory")}
 
 Array = NDArray[np.float32]
 
@@ -71,9 +70,7 @@ class OnnxNetwork:
         downsample = manifest["mask_downsample"]
         self._downsample = np.array(downsample["weight"], np.float32).reshape(4, 4)
         self._downsample_bias = np.float32(downsample["bias"][0])
-        self._sessions = {
-            name: _open(folder / file, threads) for name, file in GRAPHS.items()
-        }
+        self._sessions = {name: _open(folder / file, threads) for name, file in GRAPHS.items()}
 
     def _run(self, graph: str, **inputs: NDArray[Any]) -> list[Array]:
         outputs: list[Array] = self._sessions[graph].run(None, inputs)
@@ -83,11 +80,8 @@ class OnnxNetwork:
         return Features(*self._run("encode_image", rgb=np.ascontiguousarray(rgb)[None]))
 
     def attend(self, features: Features, recalls: Sequence[Recall | None]) -> Array:
-        by_shape: dict[tuple[int, int] | None, list[int]] = {}
-        for i, recall in enumerate(recalls):
-            by_shape.setdefault(recall and recall.shape, []).append(i)
         result = np.empty((len(recalls), *features.top.shape[1:]), np.float32)
-        for indices in by_shape.values():
+        for indices in by_shape(recalls).values():
             group = [recall for i in indices if (recall := recalls[i]) is not None]
             result[indices] = (
                 self._attend_batch(features, group) if group else features.top + self._no_memory
@@ -166,9 +160,7 @@ class OnnxNetwork:
         present = scores > 0
         return Decoded(
             np.where(present[:, None, None], masks[every, mask_choice], np.float32(HIDDEN_LOGIT)),
-            np.where(
-                present[:, None], pointers[every, pointer_choice], self._no_object_pointer
-            ),
+            np.where(present[:, None], pointers[every, pointer_choice], self._no_object_pointer),
             scores,
             ious[every, mask_choice],
         )
@@ -209,9 +201,7 @@ def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
     # Idle threads that spin would take the cores from decoding and compositing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises its own kinds, without a common base
         raise ModelError(f"cannot read the graph {path}: {error}") from error
 
@@ -246,4 +236,5 @@ def _triangle(source: int, target: int) -> Array:
     centres = (np.arange(target) + 0.5) * scale
     distance = np.abs(np.arange(source) + 0.5 - centres[:, None]) / support
     weights = np.maximum(1.0 - distance, 0.0)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    normalised: Array = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return normalised

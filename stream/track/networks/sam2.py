@@ -12,7 +12,7 @@ from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 from torch.nn import functional as F
 
-from stream.track.networks.base import Decoded, Points, Recall, Spec
+from stream.track.networks.base import Decoded, Points, Recall, Spec, by_shape
 
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
@@ -70,19 +70,15 @@ class Sam2Network:
 
     @torch.inference_mode()
     def attend(self, features: Features, recalls: Sequence[Recall | None]) -> Tensor:
-        by_shape: dict[tuple[int, int] | None, list[int]] = {}
-        for i, recall in enumerate(recalls):
-            by_shape.setdefault(recall and recall.shape, []).append(i)
         result: list[Tensor] = [features.top] * len(recalls)
-        for indices in by_shape.values():
+        for indices in by_shape(recalls).values():
             group = [recall for i in indices if (recall := recalls[i]) is not None]
             conditioned = (
                 self._attend_batch(features, group)
                 if group
                 else (features.top + self._model.no_mem_embed).expand(-1, len(indices), -1)
             )
-            maps = conditioned.permute(1, 2, 0).unflatten(2, (self._side, self._side))
-            for i, one in zip(indices, maps, strict=True):
+            for i, one in zip(indices, self._map(conditioned), strict=True):
                 result[i] = one
         return torch.stack(result)
 
@@ -103,9 +99,10 @@ class Sam2Network:
         ).T
         time = distances.flatten() / (self.spec.num_pointers - 1)
         pointer_positions = model.obj_ptr_tpos_proj(get_1d_sine_pe(time, dim=model.hidden_dim))
-        pointer_positions = pointer_positions.unflatten(0, distances.shape)  # [P, N, mem_dim]
+        pointer_positions = pointer_positions.reshape(*distances.shape, -1)  # [P, N, mem_dim]
         tokens = model.hidden_dim // model.mem_dim
-        pointers = pointers.unflatten(2, (tokens, model.mem_dim)).permute(0, 2, 1, 3).flatten(0, 1)
+        pointers = pointers.reshape(*distances.shape, tokens, model.mem_dim)
+        pointers = pointers.permute(0, 2, 1, 3).flatten(0, 1)
         pointer_positions = pointer_positions.repeat_interleave(tokens, dim=0)
         with self._autocast():
             conditioned: Tensor = model.memory_attention(
@@ -152,9 +149,7 @@ class Sam2Network:
             given = F.interpolate(given, (size, size), mode="bilinear", antialias=True)
             given = (given >= 0.5).float()
         top = self._map(features.top)
-        low, *_, pointers, scores = self._model._use_mask_as_output(
-            top, list(features.high), given
-        )
+        low, *_, pointers, scores = self._model._use_mask_as_output(top, list(features.high), given)
         return Decoded(low[:, 0], pointers, scores[:, 0].cpu().numpy(), np.ones(1, np.float32))
 
     def _heads(
@@ -177,7 +172,9 @@ class Sam2Network:
         )
 
     @torch.inference_mode()
-    def encode_memory(self, features: Features, decoded: Decoded, prompted: bool) -> Sequence[Tensor]:
+    def encode_memory(
+        self, features: Features, decoded: Decoded, prompted: bool
+    ) -> Sequence[Tensor]:
         size = self.spec.image_size
         count = len(decoded.scores)
         full = decoded.full
@@ -197,7 +194,8 @@ class Sam2Network:
         return tuple(memories.to(torch.bfloat16))
 
     def _map(self, sequence: Tensor) -> Tensor:
-        return sequence.permute(1, 2, 0).unflatten(2, (self._side, self._side))
+        """[h * w, N, C] -> [N, C, h, w]."""
+        return sequence.permute(1, 2, 0).reshape(*sequence.shape[1:], self._side, self._side)
 
     def stack(self, tensors: Sequence[Tensor]) -> Tensor:
         return torch.stack(list(tensors))

@@ -1,0 +1,183 @@
+"""How fast the tracker steps and what it keeps, beside the official SAM2VideoPredictor.
+
+    python -m benchmarks.engine --json [--quick]
+
+Both run the embedded model's torch weights on the same pictures, turn by turn in one run;
+`nano_steps_per_s` is the embedded model as the program runs it, on exported graphs.
+"""
+
+import gc
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from sam2.sam2_video_predictor import SAM2VideoPredictor
+from tqdm import tqdm
+
+from benchmarks import machine
+from benchmarks.davis import DATA, clips, read_mask
+from benchmarks.official import OfficialStream
+from benchmarks.parity import Scenario, images
+from stream.frames import Image
+from stream.prompts import MaskPrompt
+from stream.track import catalog
+from stream.track.networks.base import Network
+from stream.track.networks.onnx import OnnxNetwork
+from stream.track.networks.sam2 import Sam2Network
+from stream.track.tracker import Tracker
+from stream.training.checkpoint import nano_model
+from stream.training.export import export
+
+OBJECTS = (1, 4, 16)
+SIZES = (256, 384)
+WARM = 16
+"""Frames until the memory bank is full and a step costs what it will always cost."""
+
+Step = Callable[[Image], object]
+
+
+def pictures(size: int, count: int) -> list[Image]:
+    clip = clips(DATA, ["dog"])[0]
+    shown = images(clip, Scenario({}), size, min(count, len(clip)))
+    return [shown[index % len(shown)] for index in range(count)]
+
+
+def prompts(objects: int) -> list[MaskPrompt]:
+    mask = read_mask(clips(DATA, ["dog"])[0].annotations[0])
+    return [MaskPrompt(id, np.roll(mask, 20 * id, axis=1)) for id in range(1, objects + 1)]
+
+
+def our_steps(network: Network, shown: list[Image], objects: int) -> tuple[Step, Tracker]:
+    """One step a picture, all objects prompted on the first."""
+    tracker = Tracker(network)
+    tracker.step(shown[0], prompts(objects))
+    return tracker.step, tracker
+
+
+def official_steps(shown: list[Image], objects: int) -> tuple[Step, OfficialStream]:
+    model = nano_model(cls=SAM2VideoPredictor)
+    assert isinstance(model, SAM2VideoPredictor)
+    official = OfficialStream(model, shown)
+    for prompt in prompts(objects):
+        official.prompt(0, [prompt])
+    numbers = iter(range(1, len(shown)))
+    return lambda image: official.advance(next(numbers)), official
+
+
+def rates(steps: dict[str, Step], shown: list[Image]) -> dict[str, float]:
+    """Median steps per second of each, taken in turns so that noise hits all alike."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for count, image in enumerate(shown[1:]):
+        for name, step in steps.items():
+            begin = time.perf_counter()
+            step(image)
+            if count >= WARM:
+                times[name].append(time.perf_counter() - begin)
+    return {name: round(1 / statistics.median(taken), 2) for name, taken in times.items()}
+
+
+def kept_bytes(*roots: object) -> int:
+    """Of all arrays and tensors that `roots` keep alive, each storage once."""
+    seen: set[int] = set()
+    storages: dict[int, int] = {}
+    todo = list(roots)
+    while todo:
+        thing = todo.pop()
+        if id(thing) in seen or isinstance(thing, type | type(sys) | torch.nn.Module):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, torch.Tensor):
+            storage = thing.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+        elif isinstance(thing, np.ndarray):
+            base = thing if thing.base is None else thing.base
+            storages[id(base)] = getattr(base, "nbytes", thing.nbytes)
+        todo += gc.get_referents(thing)
+    return sum(storages.values())
+
+
+def growth(who: str, frames: int) -> tuple[int, float]:
+    """Bytes a thousand frames that tracking one object adds, and the peak memory in MB.
+
+    Runs in a process of its own, for the peak's sake.
+    """
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply_async(_growth, (who, frames)).get(timeout=600)
+
+
+def _growth(who: str, frames: int) -> tuple[int, float]:
+    shown = pictures(256, frames)
+    if who == "official":
+        step, official = official_steps(shown, 1)
+        # The predictor wants the whole clip in advance; its pictures grow with the stream too.
+        pixels = official.state["images"][0].nbytes
+        root: object = official.state["output_dict_per_obj"]
+    else:
+        network = catalog.load() if who == "nano" else Sam2Network(nano_model())
+        step, tracker = our_steps(network, shown, 1)
+        pixels, root = 0, (tracker._objects, tracker._undo)
+    sizes = []
+    for image in shown[1:]:
+        step(image)
+        sizes.append(kept_bytes(root))
+    half = len(sizes) // 2
+    per_frame = (sizes[-1] - sizes[half - 1]) / (len(sizes) - half) + pixels
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return round(per_frame * 1000), round(peak, 1)
+
+
+def nano_rates(shown_of: Callable[[int], list[Image]]) -> dict[str, float]:
+    """The exported graphs at each input size, one object."""
+    found = {}
+    for size in SIZES:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            export(nano_model(image_size=size), Path(folder), "nano")
+            network = OnnxNetwork(Path(folder), torch.get_num_threads())
+        shown = shown_of(size)
+        step, _ = our_steps(network, shown, 1)
+        found[str(size)] = rates({"nano": step}, shown)["nano"]
+    return found
+
+
+def main() -> None:
+    arguments = machine.parser(__doc__).parse_args()
+    measured = 5 if arguments.quick else 30
+    count = 1 + WARM + measured
+    ours, official = {}, {}
+    for objects in tqdm(OBJECTS, "objects", file=sys.stderr):
+        shown = pictures(256, count)
+        steps = {
+            "ours": our_steps(Sam2Network(nano_model()), shown, objects)[0],
+            "official": official_steps(shown, objects)[0],
+        }
+        found = rates(steps, shown)
+        ours[str(objects)], official[str(objects)] = found["ours"], found["official"]
+    frames = 40 if arguments.quick else 200
+    kept = {who: growth(who, frames) for who in ("ours", "official", "nano")}
+    result = {
+        "steps_per_s": ours,
+        "official_steps_per_s": official,
+        "nano_steps_per_s": nano_rates(lambda size: pictures(size, count)),
+        "bytes_per_1000_frames": kept["ours"][0],
+        "official_bytes_per_1000_frames": kept["official"][0],
+        "peak_mb": {who: peak for who, (_, peak) in kept.items()},
+    }
+    if arguments.json:
+        machine.print_json(result)
+    else:
+        for name, value in result.items():
+            print(f"{name:32} {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,11 @@ MAX_POINTS = 64
 MAX_UNDO = 16
 """Prompts that can be taken back; each keeps its object's former memory bank alive."""
 
+KEPT_FRAMES = 8
+"""Tracked frames that a late click can go back to: at 10 to 25 a second, as far back as a person
+and the network are late. Each keeps its features: half a megabyte for nano at 256, 16 MB for a full
+model at 1024."""
+
 MAX_SIDE = 4096
 """Longest side of an accepted picture in pixels: 4K video passes, a decompression bomb does not."""
 

@@ -1,6 +1,5 @@
 """The exported graphs against the torch modules they were made of."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +25,6 @@ PROMPTS: dict[int, list[list[Prompt]]] = {
     5: [[Box(3, 600, 20, 800, 200)]],
     12: [[Point(1, *centre("dog", 12))]],
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """torch's threads wait in a spin, which costs other processes of the machine dearly."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def track(network: Network, frames: int) -> list[Masks]:

@@ -1,13 +1,12 @@
 """The tracker on a real clip, with the embedded model."""
 
-import gc
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from clips import centre, iou, picture, truth
 
+from benchmarks.engine import kept_bytes
 from stream.errors import InputError, LimitError, PromptError, UnknownObject
 from stream.frames import Masks
 from stream.limits import MAX_OBJECTS, MAX_POINTS, MAX_UNDO
@@ -159,20 +158,6 @@ def test_objects_and_points_are_limited(tracker: Tracker) -> None:
     assert tracker.object_ids == ()
 
 
-def reachable_bytes(root: object) -> int:
-    """Of everything that `root` keeps alive, modules and classes left out."""
-    seen: set[int] = set()
-    todo, total = [root], 0
-    while todo:
-        thing = todo.pop()
-        if id(thing) in seen or isinstance(thing, type | type(sys)):
-            continue
-        seen.add(id(thing))
-        total += thing.nbytes if isinstance(thing, np.ndarray) else sys.getsizeof(thing)
-        todo += gc.get_referents(thing)
-    return total
-
-
 def test_memory_does_not_grow(tracker: Tracker) -> None:
     """Neither with frames nor with corrections."""
     tracker.step(picture("dog", 0), [click(1), click(2)])
@@ -180,7 +165,7 @@ def test_memory_does_not_grow(tracker: Tracker) -> None:
     for index in range(1, 60):
         corrections = [click(1, index % 30)] if index % 2 else []
         tracker.step(replace(picture("dog", index % 30), index=index), corrections)
-        sizes.append(reachable_bytes(tracker._objects) + reachable_bytes(tracker._undo))
+        sizes.append(kept_bytes(tracker._objects, tracker._undo, tracker._frames))
     assert max(sizes[50:]) <= max(sizes[35:45]) * 1.01
     assert len(tracker._undo) <= MAX_UNDO
     assert len(tracker._objects[1].bank.conditioning) == MAX_CONDITIONING

@@ -57,9 +57,17 @@ class Recall:
         return len(self.spatial), len(self.pointers)
 
 
+def by_shape(recalls: Sequence[Recall | None]) -> dict[tuple[int, int], list[int]]:
+    """The positions of objects that can run in one batch; (0, 0) is that of first frames."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i, recall in enumerate(recalls):
+        groups.setdefault((0, 0) if recall is None else recall.shape, []).append(i)
+    return groups
+
+
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Points for N objects: float32 [N, P, 2] in pixels of the S x S input, int32 labels [N, P]."""
+    """One object's points: float32 [P, 2] in pixels of the S x S input, int32 labels [P]."""
 
     coordinates: NDArray[np.float32]
     labels: NDArray[np.int32]
@@ -67,64 +75,72 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The mask decoder's answer for N objects, occlusion already applied.
+    """The mask decoder's answer for one object, occlusion already applied.
 
-    logits: [N, S/4, S/4]; pointers: [N, C]; both of the network's own kind.
-    scores: float32 [N], object score logits; ious: float32 [N], estimated IoU.
+    logits: [S/4, S/4]; pointer: [C]; both of the network's own kind.
+    score: object score logit; iou: estimated, 0 to 1.
     full: the logits at the input's size, where the network has them at hand.
     """
 
     logits: Tensor
-    pointers: Tensor
-    scores: NDArray[np.float32]
-    ious: NDArray[np.float32]
+    pointer: Tensor
+    score: float
+    iou: float
     full: Tensor = None
 
 
-def by_shape(recalls: Sequence[Recall | None]) -> dict[tuple[int, int], list[int]]:
-    """The positions of objects that run in one batch; (0, 0) is that of first frames."""
-    groups: dict[tuple[int, int], list[int]] = {}
-    for i, recall in enumerate(recalls):
-        groups.setdefault((0, 0) if recall is None else recall.shape, []).append(i)
-    return groups
-
-
 class Network(Protocol):
-    """SAM 2's parts for one picture and N objects (arXiv 2408.00714, section 4)."""
+    """SAM 2's parts (arXiv 2408.00714, section 4).
+
+    Sequences hold one item per object; objects of one picture share its features. They may come
+    from several pictures and sessions: a network runs them in one batch where that is faster, and
+    no object's answer depends on what else is in the batch.
+    """
 
     @property
     def spec(self) -> Spec: ...
 
-    def encode_image(self, rgb: NDArray[np.uint8]) -> Tensor:
-        """Features of one picture, uint8 [S, S, 3]."""
+    def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> Sequence[Tensor]:
+        """Features of each picture, uint8 [S, S, 3]."""
         ...
 
-    def attend(self, features: Tensor, recalls: Sequence[Recall | None]) -> Tensor:
-        """Condition the features on each object's memories; None: a first frame, no memory.
+    def attend(
+        self, features: Sequence[Tensor], recalls: Sequence[Recall | None]
+    ) -> Sequence[Tensor]:
+        """Condition features on the object's memories; None: a first frame, no memory.
 
-        Returns [N, C, S/16, S/16].
+        Returns [C, S/16, S/16] each.
         """
         ...
 
     def decode(
-        self, features: Tensor, conditioned: Tensor, points: Points | None, logits: Tensor | None
-    ) -> Decoded:
-        """Masks of N objects from conditioned features [N, C, S/16, S/16].
+        self,
+        features: Sequence[Tensor],
+        conditioned: Sequence[Tensor],
+        points: Points | None = None,
+        logits: Tensor | None = None,
+    ) -> Sequence[Decoded]:
+        """Masks from conditioned features.
 
-        points: None while tracking. logits: earlier logits [N, S/4, S/4] that points correct.
+        points: what a person clicked, for one object alone; None while tracking.
+        logits: that object's earlier logits [S/4, S/4], which the points correct.
         """
         ...
 
     def decode_mask(self, features: Tensor, mask: NDArray[np.bool_]) -> Decoded:
-        """Take a mask, bool [height, width] of the source picture, as one object's answer."""
+        """Take a mask, bool [height, width] of the source picture, as the object's answer."""
         ...
 
-    def encode_memory(self, features: Tensor, decoded: Decoded, prompted: bool) -> Sequence[Tensor]:
-        """One spatial memory per object, stored in bfloat16. prompted: a person gave the mask."""
+    def encode_memory(
+        self, features: Sequence[Tensor], decoded: Sequence[Decoded], prompted: bool
+    ) -> Sequence[Tensor]:
+        """Spatial memories, stored in bfloat16. prompted: a person gave the masks."""
         ...
 
-    def stack(self, tensors: Sequence[Tensor]) -> Tensor:
-        """Join tensors of the network's kind along a new first axis."""
+    def to_array(self, tensor: Tensor) -> NDArray[np.float32] | NDArray[np.uint16]:
+        """A tensor of the network's kind in numpy: float32, or the bits of bfloat16."""
         ...
 
-    def to_numpy(self, tensor: Tensor) -> NDArray[np.float32]: ...
+    def to_tensor(self, array: NDArray[np.float32] | NDArray[np.uint16]) -> Tensor:
+        """The way back of `to_array`."""
+        ...

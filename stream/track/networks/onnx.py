@@ -1,6 +1,8 @@
 """Exported graphs under ONNX Runtime: the embedded model, with no torch in sight.
 
-The folder holds `manifest.json` and the graphs that stream.training.export writes.
+The folder holds `manifest.json` and the graphs that stream.training.export writes. Objects run
+one after the other: batches of 4 and 16 took as long on two cores, and changed the last bit of an
+object's logits when another one came or went.
 """
 
 import json
@@ -21,7 +23,6 @@ from stream.track.networks.base import (
     Points,
     Recall,
     Spec,
-    by_shape,
 )
 
 FORMAT = 1
@@ -30,6 +31,8 @@ FORMAT = 1
 GRAPHS = {name: f"{name}.onnx" for name in ("encode_image", "attend", "decode", "encode_memory")}
 
 Array = NDArray[np.float32]
+
+NO_POINTS = Points(np.zeros((1, 2), np.float32), np.full(1, PADDING, np.int32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,46 +79,47 @@ class OnnxNetwork:
         outputs: list[Array] = self._sessions[graph].run(None, inputs)
         return outputs
 
-    def encode_image(self, rgb: NDArray[np.uint8]) -> Features:
-        return Features(*self._run("encode_image", rgb=np.ascontiguousarray(rgb)[None]))
+    def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> Sequence[Features]:
+        return [
+            Features(*self._run("encode_image", rgb=np.ascontiguousarray(picture)[None]))
+            for picture in pictures
+        ]
 
-    def attend(self, features: Features, recalls: Sequence[Recall | None]) -> Array:
-        result = np.empty((len(recalls), *features.top.shape[1:]), np.float32)
-        for indices in by_shape(recalls).values():
-            group = [recall for i in indices if (recall := recalls[i]) is not None]
-            result[indices] = (
-                self._attend_batch(features, group) if group else features.top + self._no_memory
-            )
-        return result
+    def attend(
+        self, features: Sequence[Features], recalls: Sequence[Recall | None]
+    ) -> Sequence[Array]:
+        return [
+            one.top[0] + self._no_memory if recall is None else self._attend(one, recall)
+            for one, recall in zip(features, recalls, strict=True)
+        ]
 
-    def _attend_batch(self, features: Features, recalls: Sequence[Recall]) -> Array:
+    def _attend(self, features: Features, recall: Recall) -> Array:
         (conditioned,) = self._run(
             "attend",
             top=features.top,
-            memories=from_bfloat16(np.stack([np.stack(recall.spatial) for recall in recalls])),
-            distances=np.array([recall.spatial_distances for recall in recalls], np.int64),
-            pointers=np.stack([np.stack(recall.pointers) for recall in recalls]),
-            pointer_distances=np.array(
-                [recall.pointer_distances for recall in recalls], np.float32
-            ),
+            memories=from_bfloat16(np.stack(recall.spatial))[None],
+            distances=np.array([recall.spatial_distances], np.int64),
+            pointers=np.stack(recall.pointers)[None],
+            pointer_distances=np.array([recall.pointer_distances], np.float32),
         )
-        return conditioned
+        only: Array = conditioned[0]
+        return only
 
     def decode(
-        self, features: Features, conditioned: Array, points: Points | None, logits: Array | None
-    ) -> Decoded:
-        objects = len(conditioned)
-        if points is None:
-            points = Points(
-                np.zeros((objects, 1, 2), np.float32), np.full((objects, 1), PADDING, np.int32)
-            )
-            count = 0
-        else:
-            count = points.labels.shape[1]
+        self,
+        features: Sequence[Features],
+        conditioned: Sequence[Array],
+        points: Points | None = None,
+        logits: Array | None = None,
+    ) -> Sequence[Decoded]:
         least, most = self.spec.multimask_points
+        multimask = least <= (0 if points is None else len(points.labels)) <= most
         if logits is not None:
             logits = np.clip(logits, -self._logit_clamp, self._logit_clamp)
-        return self._heads(features, conditioned, points, logits, least <= count <= most)
+        return [
+            self._heads(one, maps, points or NO_POINTS, logits, multimask)
+            for one, maps in zip(features, conditioned, strict=True)
+        ]
 
     def decode_mask(self, features: Features, mask: NDArray[np.bool_]) -> Decoded:
         size = self.spec.image_size
@@ -123,15 +127,10 @@ class OnnxNetwork:
         logits = resize(np.where(full, np.float32(10), np.float32(-10)), size // 4, size // 4)
         cells = full.astype(np.float32).reshape(size // 4, 4, size // 4, 4)
         prompt = np.einsum("yaxb,ab->yx", cells, self._downsample) + self._downsample_bias
-        padding = Points(np.zeros((1, 1, 2), np.float32), np.full((1, 1), PADDING, np.int32))
-        decoded = self._heads(features, features.top, padding, prompt[None], multimask=False)
-        present = bool(full.any())
-        return Decoded(
-            logits[None],
-            decoded.pointers if present else self._no_object_pointer[None],
-            np.array([10.0 if present else -10.0], np.float32),
-            np.ones(1, np.float32),
-        )
+        decoded = self._heads(features, features.top[0], NO_POINTS, prompt, multimask=False)
+        if full.any():
+            return Decoded(logits, decoded.pointer, 10.0, 1.0)
+        return Decoded(logits, self._no_object_pointer, -10.0, 1.0)
 
     def _heads(
         self,
@@ -141,57 +140,57 @@ class OnnxNetwork:
         logits: Array | None,
         multimask: bool,
     ) -> Decoded:
-        objects, side = len(conditioned), self.spec.image_size // 4
-        blank = logits is None
+        side = self.spec.image_size // 4
         masks, ious, pointers, scores = self._run(
             "decode",
-            conditioned=conditioned,
+            conditioned=conditioned[None],
             high=features.high,
             middle=features.middle,
-            points=points.coordinates,
-            labels=points.labels,
-            logits=np.zeros((objects, side, side), np.float32) if logits is None else logits,
-            given=np.full(objects, 0 if blank else 1, np.float32),
+            points=points.coordinates[None],
+            labels=points.labels[None],
+            logits=np.zeros((1, side, side), np.float32) if logits is None else logits[None],
+            given=np.array([logits is not None], np.float32),
         )
-        every = np.arange(objects)
-        best = 1 + ious[:, 1:].argmax(axis=1)
-        mask_choice = best if multimask else self._stable_choice(masks[:, 0], best)
-        pointer_choice = best if multimask else np.zeros_like(best)
-        present = scores > 0
+        best = 1 + int(ious[0, 1:].argmax())
+        choice = best if multimask or not self._is_stable(masks[0, 0]) else 0
+        score = float(scores[0])
         return Decoded(
-            np.where(present[:, None, None], masks[every, mask_choice], np.float32(HIDDEN_LOGIT)),
-            np.where(present[:, None], pointers[every, pointer_choice], self._no_object_pointer),
-            scores,
-            ious[every, mask_choice],
+            masks[0, choice] if score > 0 else np.full_like(masks[0, 0], HIDDEN_LOGIT),
+            pointers[0, best if multimask else 0] if score > 0 else self._no_object_pointer,
+            score,
+            float(ious[0, choice]),
         )
 
-    def _stable_choice(self, single: Array, best: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The single mask (0) where it is stable under its threshold, else the best of three."""
+    def _is_stable(self, logits: Array) -> bool:
+        """Whether the single mask hardly depends on the threshold; else the best of three is
+        taken (SAM 2's dynamic_multimask_via_stability)."""
         if self._stability is None:
-            return np.zeros_like(best)
+            return True
         delta = self._stability["delta"]
-        inner = np.count_nonzero(single > delta, axis=(1, 2))
-        outer = np.count_nonzero(single > -delta, axis=(1, 2))
-        stability = np.where(outer > 0, inner / np.maximum(outer, 1), 1.0)
-        return np.where(stability >= self._stability["threshold"], 0, best)
+        inner, outer = np.count_nonzero(logits > delta), np.count_nonzero(logits > -delta)
+        return bool(not outer or inner / outer >= self._stability["threshold"])
 
     def encode_memory(
-        self, features: Features, decoded: Decoded, prompted: bool
+        self, features: Sequence[Features], decoded: Sequence[Decoded], prompted: bool
     ) -> Sequence[NDArray[np.uint16]]:
-        (memory,) = self._run(
-            "encode_memory",
-            top=features.top,
-            logits=decoded.logits,
-            scores=decoded.scores,
-            prompted=np.full(1, float(prompted), np.float32),
-        )
-        return tuple(to_bfloat16(memory))
+        return [
+            to_bfloat16(
+                self._run(
+                    "encode_memory",
+                    top=one.top,
+                    logits=answer.logits[None],
+                    scores=np.array([answer.score], np.float32),
+                    prompted=np.array([prompted], np.float32),
+                )[0][0]
+            )
+            for one, answer in zip(features, decoded, strict=True)
+        ]
 
-    def stack(self, tensors: Sequence[Array]) -> Array:
-        return np.stack(tensors)
-
-    def to_numpy(self, tensor: Array) -> Array:
+    def to_array(self, tensor: NDArray[Any]) -> NDArray[Any]:
         return tensor
+
+    def to_tensor(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array
 
 
 def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:

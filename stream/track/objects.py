@@ -1,0 +1,161 @@
+"""One tracked object: what it remembers, what was found last, and how it gets into a new frame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stream.prompts import Box, MaskPrompt, Point, Prompt
+from stream.track.bank import Memory, MemoryBank
+from stream.track.networks.base import (
+    BOX_END,
+    BOX_START,
+    NEGATIVE,
+    POSITIVE,
+    Decoded,
+    Network,
+    Points,
+    Tensor,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an object does beyond the official predictor; by default nothing.
+
+    corrections_stick: a corrected frame becomes a conditioning frame.
+    skip_hidden: a frame on which the object is hidden leaves no memory and does not count, so
+        that the last memories in which it was seen stay.
+    revive: a click on a hidden object starts from the picture alone when the memories deny it.
+    """
+
+    corrections_stick: bool = False
+    skip_hidden: bool = False
+    revive: bool = False
+
+
+OFFICIAL = Policy()
+LIVE = Policy(corrections_stick=True, skip_hidden=True, revive=True)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture as the tracker sees it: features, and the source's width and height in pixels."""
+
+    features: Tensor
+    width: int
+    height: int
+
+
+@dataclass(slots=True)
+class TrackedObject:
+    """clock: index of the current frame among those the object was processed on, so that frames
+        which were dropped leave no holes in its memory.
+    remembered: the current frame left a memory in the bank.
+    tracked: memories led to the current frame; otherwise the object was started on it.
+    points: (x, y, label) given on the current frame, in pixels of the source picture.
+    conditioned: the current frame's features after memory attention; None after a restore.
+    finding: what was found on the current frame.
+    """
+
+    id: int
+    bank: MemoryBank
+    clock: int = 0
+    remembered: bool = False
+    tracked: bool = False
+    points: tuple[tuple[float, float, int], ...] = ()
+    conditioned: Tensor = None
+    finding: Decoded | None = None
+
+    def copy(self) -> "TrackedObject":
+        """As it is now; the tensors are shared, never written to."""
+        return replace(self, bank=self.bank.copy())
+
+
+def advance(
+    network: Network, objects: Sequence[TrackedObject], views: Sequence[View], policy: Policy
+) -> None:
+    """Track each object into its next picture, all in one batch."""
+    if not objects:
+        return
+    for tracked in objects:
+        tracked.clock += tracked.remembered
+        tracked.tracked = True
+        tracked.points = ()
+    features = [view.features for view in views]
+    recalls = [tracked.bank.recall(tracked.clock) for tracked in objects]
+    conditioned = network.attend(features, recalls)
+    findings = network.decode(features, conditioned)
+    seen = [i for i, finding in enumerate(findings) if finding.score > 0 or not policy.skip_hidden]
+    memories = network.encode_memory(
+        [features[i] for i in seen], [findings[i] for i in seen], prompted=False
+    )
+    for tracked, maps, finding in zip(objects, conditioned, findings, strict=True):
+        tracked.conditioned = maps
+        tracked.finding = replace(finding, full=None)
+        tracked.remembered = False
+    for i, memory in zip(seen, memories, strict=True):
+        tracked = objects[i]
+        tracked.bank.remember(Memory(tracked.clock, memory, findings[i].pointer))
+        tracked.remembered = True
+
+
+def prompt(
+    network: Network,
+    tracked: TrackedObject,
+    prompts: Sequence[Prompt],
+    view: View,
+    policy: Policy,
+) -> None:
+    """Apply prompts to the picture that the object is on: the last mask, then box and points."""
+    masks = [given for given in prompts if isinstance(given, MaskPrompt)]
+    points = [given for given in prompts if not isinstance(given, MaskPrompt)]
+    if masks:
+        tracked.points = ()
+        tracked.finding = network.decode_mask(view.features, masks[-1].mask)
+    if points:
+        tracked.points = _collect(tracked.points, points)
+        tracked.finding = _decode_points(network, tracked, view, policy)
+    assert tracked.finding is not None
+    (spatial,) = network.encode_memory([view.features], [tracked.finding], prompted=True)
+    memory = Memory(tracked.clock, spatial, tracked.finding.pointer)
+    if tracked.tracked and not policy.corrections_stick:
+        tracked.bank.forget(tracked.clock)
+        tracked.bank.remember(memory)
+    else:
+        tracked.bank.condition(memory)
+    tracked.remembered = True
+
+
+def _collect(
+    points: tuple[tuple[float, float, int], ...], prompts: Sequence[Point | Box]
+) -> tuple[tuple[float, float, int], ...]:
+    """A box takes the place of all earlier points and stands first, as SAM 2 is trained."""
+    for given in sorted(prompts, key=lambda given: isinstance(given, Point)):
+        match given:
+            case Box(_, x0, y0, x1, y1):
+                points = ((x0, y0, BOX_START), (x1, y1, BOX_END))
+            case Point(_, x, y, positive):
+                points += ((x, y, POSITIVE if positive else NEGATIVE),)
+    return points
+
+
+def _decode_points(network: Network, tracked: TrackedObject, view: View, policy: Policy) -> Decoded:
+    source = np.array([view.width, view.height], np.float32)
+    coordinates = np.array([point[:2] for point in tracked.points], np.float32)
+    points = Points(
+        coordinates / source * np.float32(network.spec.image_size),
+        np.array([point[2] for point in tracked.points], np.int32),
+    )
+    if tracked.conditioned is None:
+        recall = tracked.bank.recall(tracked.clock) if tracked.tracked else None
+        (tracked.conditioned,) = network.attend([view.features], [recall])
+    hidden = tracked.finding is not None and tracked.finding.score <= 0
+    earlier = None if tracked.finding is None else tracked.finding.logits
+    if policy.revive and hidden:
+        earlier = None
+    (decoded,) = network.decode([view.features], [tracked.conditioned], points, earlier)
+    if policy.revive and hidden and decoded.score <= 0:
+        (fresh,) = network.attend([view.features], [None])
+        (decoded,) = network.decode([view.features], [fresh], points)
+    return decoded

@@ -3,12 +3,11 @@
     python -m benchmarks.engine --json [--quick]
 
 Both run the embedded model's torch weights on the same pictures, turn by turn in one run;
-`nano_steps_per_s` is the embedded model as the program runs it, on exported graphs.
+the third is the embedded model as the program runs it, on exported graphs.
 """
 
 import gc
 import multiprocessing
-import resource
 import statistics
 import sys
 import tempfile
@@ -32,11 +31,12 @@ from stream.track import catalog
 from stream.track.networks.base import Network
 from stream.track.networks.onnx import OnnxNetwork
 from stream.track.networks.sam2 import Sam2Network
-from stream.track.tracker import Tracker
+from stream.track.tracker import Tracker, step_together
 from stream.training.checkpoint import nano_model
 from stream.training.export import export
 
 OBJECTS = (1, 4, 16)
+SESSIONS = (1, 2, 4)
 SIZES = (256, 384)
 WARM = 16
 """Frames until the memory bank is full and a step costs what it will always cost."""
@@ -104,7 +104,7 @@ def kept_bytes(*roots: object) -> int:
     return sum(storages.values())
 
 
-def growth(who: str, frames: int) -> tuple[int, float]:
+def growth(who: str, frames: int) -> tuple[int, float | None]:
     """Bytes a thousand frames that tracking one object adds, and the peak memory in MB.
 
     Runs in a process of its own, for the peak's sake.
@@ -114,7 +114,7 @@ def growth(who: str, frames: int) -> tuple[int, float]:
         return pool.apply_async(_growth, (who, frames)).get(timeout=600)
 
 
-def _growth(who: str, frames: int) -> tuple[int, float]:
+def _growth(who: str, frames: int) -> tuple[int, float | None]:
     shown = pictures(256, frames)
     if who == "official":
         step, official = official_steps(shown, 1)
@@ -124,15 +124,50 @@ def _growth(who: str, frames: int) -> tuple[int, float]:
     else:
         network = catalog.load() if who == "nano" else Sam2Network(nano_model())
         step, tracker = our_steps(network, shown, 1)
-        pixels, root = 0, (tracker._objects, tracker._undo)
+        pixels, root = 0, (tracker._objects, tracker._undo, tracker._frames)
     sizes = []
     for image in shown[1:]:
         step(image)
         sizes.append(kept_bytes(root))
     half = len(sizes) // 2
     per_frame = (sizes[-1] - sizes[half - 1]) / (len(sizes) - half) + pixels
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return round(per_frame * 1000), round(peak, 1)
+    return round(per_frame * 1000), peak_mb()
+
+
+def peak_mb() -> float | None:
+    """Most memory this process ever held; getrusage would count its parent's too."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return round(int(kilobytes) / 1024, 1)
+
+
+def session_rates(count: int) -> dict[str, float]:
+    """Steps a second and session, one object each, when sessions step together."""
+    network, shown, found = catalog.load(), pictures(256, count), {}
+    for sessions in SESSIONS:
+        trackers = [our_steps(network, shown, 1)[1] for _ in range(sessions)]
+
+        def step(image: Image, trackers: list[Tracker] = trackers) -> None:
+            step_together(trackers, [image] * len(trackers))
+
+        found[str(sessions)] = rates({"all": step}, shown)["all"]
+    return found
+
+
+def snapshot_cost(network: Network, count: int) -> dict[str, float]:
+    """Size of one object's snapshot when its memory is full, and the median time to take it."""
+    shown = pictures(256, count)
+    step, tracker = our_steps(network, shown, 1)
+    times = []
+    for image in shown[1:]:
+        step(image)
+        begin = time.perf_counter()
+        data = tracker.snapshot()
+        times.append(time.perf_counter() - begin)
+    return {"bytes": len(data), "ms": round(1000 * statistics.median(times), 2)}
 
 
 def nano_rates(shown_of: Callable[[int], list[Image]]) -> dict[str, float]:
@@ -153,23 +188,28 @@ def main() -> None:
     arguments = machine.parser(__doc__).parse_args()
     measured = 5 if arguments.quick else 30
     count = 1 + WARM + measured
-    ours, official = {}, {}
+    ours, official, exported = {}, {}, {}
     for objects in tqdm(OBJECTS, "objects", file=sys.stderr):
         shown = pictures(256, count)
         steps = {
             "ours": our_steps(Sam2Network(nano_model()), shown, objects)[0],
             "official": official_steps(shown, objects)[0],
+            "exported": our_steps(catalog.load(), shown, objects)[0],
         }
         found = rates(steps, shown)
         ours[str(objects)], official[str(objects)] = found["ours"], found["official"]
+        exported[str(objects)] = found["exported"]
     frames = 40 if arguments.quick else 200
     kept = {who: growth(who, frames) for who in ("ours", "official", "nano")}
     result = {
         "steps_per_s": ours,
         "official_steps_per_s": official,
+        "exported_steps_per_s": exported,
+        "session_steps_per_s": session_rates(count),
         "nano_steps_per_s": nano_rates(lambda size: pictures(size, count)),
         "bytes_per_1000_frames": kept["ours"][0],
         "official_bytes_per_1000_frames": kept["official"][0],
+        "snapshot": snapshot_cost(catalog.load(), count),
         "peak_mb": {who: peak for who, (_, peak) in kept.items()},
     }
     if arguments.json:

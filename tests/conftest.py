@@ -5,4 +5,11 @@ Its threads wait in a spin, which on a busy machine costs everybody dearly.
 
 import os
 
+import pytest
+
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: Playwright's event loop stays in the thread that asyncio tests need."""
+    items.sort(key=lambda item: "e2e" in item.path.parts)

@@ -73,6 +73,33 @@ def test_an_export_equals_its_model_whatever_its_options(tmp_path: Path) -> None
     assert_equal(track(OnnxNetwork(tmp_path, 2), 8), track(Sam2Network(model), 8))
 
 
+@pytest.mark.parametrize(("threads", "others"), [(2, 1), (2, 2), (4, 2)])
+def test_an_object_is_the_same_alone_and_beside_others(threads: int, others: int) -> None:
+    """Alone it runs on all threads, beside others on one: to the last bit the same."""
+    network = OnnxNetwork(catalog.assets(), threads)
+    alone, beside = Tracker(network), Tracker(network)
+    first = MaskPrompt(1, truth("dog", 0))
+    more = [MaskPrompt(2 + i, np.roll(first.mask, 50 * (i + 1), axis=1)) for i in range(others)]
+    alone.step(picture("dog", 0), [first])
+    beside.step(picture("dog", 0), [first, *more])
+    for index in range(1, 5):
+        lone = alone.step(picture("dog", index))
+        among = beside.step(picture("dog", index))
+        assert lone.logits[0].max() > 5
+        np.testing.assert_array_equal(among.logits[0], lone.logits[0])
+        np.testing.assert_array_equal(among.scores[0], lone.scores[0])
+
+
+def test_a_picture_is_encoded_the_same_alone_and_beside_others() -> None:
+    network = OnnxNetwork(catalog.assets(), threads=2)
+    pictures = [picture("dog", index).rgb for index in range(3)]
+    beside = network.encode_images(pictures)
+    for rgb, features in zip(pictures, beside, strict=True):
+        (alone,) = network.encode_images([rgb])
+        for name in ("high", "middle", "top"):
+            np.testing.assert_array_equal(getattr(features, name), getattr(alone, name))
+
+
 def test_bfloat16_rounds_as_torch_does() -> None:
     values = np.random.default_rng(0).normal(size=4096).astype(np.float32) * 100
     values[:4] = (0.0, -0.0, 1.00390625, 1.01171875)

@@ -1,15 +1,16 @@
 """Exported graphs under ONNX Runtime: the embedded model, with no torch in sight.
 
-The folder holds `manifest.json` and the graphs that stream.training.export writes. Objects run
-one after the other: batches of 4 and 16 took as long on two cores, and changed the last bit of an
-object's logits when another one came or went.
+The folder holds `manifest.json` and the graphs that stream.training.export writes. Each object
+runs by itself: batches changed the last bit of an object's logits when another one came or went,
+and were no faster than several objects side by side on a core each (docs/performance.md).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -31,6 +32,8 @@ FORMAT = 1
 GRAPHS = {name: f"{name}.onnx" for name in ("encode_image", "attend", "decode", "encode_memory")}
 
 Array = NDArray[np.float32]
+Sessions = dict[str, onnxruntime.InferenceSession]
+Answer = TypeVar("Answer")
 
 NO_POINTS = Points(np.zeros((1, 2), np.float32), np.full(1, PADDING, np.int32))
 
@@ -73,28 +76,45 @@ class OnnxNetwork:
         downsample = manifest["mask_downsample"]
         self._downsample = np.array(downsample["weight"], np.float32).reshape(4, 4)
         self._downsample_bias = np.float32(downsample["bias"][0])
-        self._sessions = {name: _open(folder / file, threads) for name, file in GRAPHS.items()}
+        paths = {name: folder / file for name, file in GRAPHS.items()}
+        self._alone: Sessions = {
+            # The decoder's many small operators gain nothing from a second thread.
+            name: _open(path, 1 if name == "decode" else threads)
+            for name, path in paths.items()
+        }
+        self._beside = self._alone
+        if threads > 1:
+            narrow = {name: _open(path, 1) for name, path in paths.items() if name != "decode"}
+            self._beside = self._alone | narrow
+        self._pool = ThreadPoolExecutor(threads, "network")
 
-    def _run(self, graph: str, **inputs: NDArray[Any]) -> list[Array]:
-        outputs: list[Array] = self._sessions[graph].run(None, inputs)
-        return outputs
+    def _each(self, answer: Callable[..., Answer], *objects: Iterable[Any]) -> Sequence[Answer]:
+        """answer(sessions, ...) for each object: a lone one on all threads, several side by side
+        on one thread each. The number of threads does not change a bit."""
+        arguments = list(zip(*objects, strict=True))
+        if len(arguments) == 1:
+            return [answer(self._alone, *arguments[0])]
+        return list(self._pool.map(lambda given: answer(self._beside, *given), arguments))
 
     def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> Sequence[Features]:
-        return [
-            Features(*self._run("encode_image", rgb=np.ascontiguousarray(picture)[None]))
-            for picture in pictures
-        ]
+        def encode(sessions: Sessions, picture: NDArray[np.uint8]) -> Features:
+            return Features(
+                *_run(sessions, "encode_image", rgb=np.ascontiguousarray(picture)[None])
+            )
+
+        return self._each(encode, pictures)
 
     def attend(
         self, features: Sequence[Features], recalls: Sequence[Recall | None]
     ) -> Sequence[Array]:
-        return [
-            one.top[0] + self._no_memory if recall is None else self._attend(one, recall)
-            for one, recall in zip(features, recalls, strict=True)
-        ]
+        return self._each(self._attend, features, recalls)
 
-    def _attend(self, features: Features, recall: Recall) -> Array:
-        (conditioned,) = self._run(
+    def _attend(self, sessions: Sessions, features: Features, recall: Recall | None) -> Array:
+        if recall is None:
+            first: Array = features.top[0] + self._no_memory
+            return first
+        (conditioned,) = _run(
+            sessions,
             "attend",
             top=features.top,
             memories=from_bfloat16(np.stack(recall.spatial))[None],
@@ -116,10 +136,11 @@ class OnnxNetwork:
         multimask = least <= (0 if points is None else len(points.labels)) <= most
         if logits is not None:
             logits = np.clip(logits, -self._logit_clamp, self._logit_clamp)
-        return [
-            self._heads(one, maps, points or NO_POINTS, logits, multimask)
-            for one, maps in zip(features, conditioned, strict=True)
-        ]
+
+        def heads(sessions: Sessions, one: Features, maps: Array) -> Decoded:
+            return self._heads(sessions, one, maps, points or NO_POINTS, logits, multimask)
+
+        return self._each(heads, features, conditioned)
 
     def decode_mask(self, features: Features, mask: NDArray[np.bool_]) -> Decoded:
         size = self.spec.image_size
@@ -127,13 +148,16 @@ class OnnxNetwork:
         logits = resize(np.where(full, np.float32(10), np.float32(-10)), size // 4, size // 4)
         cells = full.astype(np.float32).reshape(size // 4, 4, size // 4, 4)
         prompt = np.einsum("yaxb,ab->yx", cells, self._downsample) + self._downsample_bias
-        decoded = self._heads(features, features.top[0], NO_POINTS, prompt, multimask=False)
+        decoded = self._heads(
+            self._alone, features, features.top[0], NO_POINTS, prompt, multimask=False
+        )
         if full.any():
             return Decoded(logits, decoded.pointer, 10.0, 1.0)
         return Decoded(logits, self._no_object_pointer, -10.0, 1.0)
 
     def _heads(
         self,
+        sessions: Sessions,
         features: Features,
         conditioned: Array,
         points: Points,
@@ -141,7 +165,8 @@ class OnnxNetwork:
         multimask: bool,
     ) -> Decoded:
         side = self.spec.image_size // 4
-        masks, ious, pointers, scores = self._run(
+        masks, ious, pointers, scores = _run(
+            sessions,
             "decode",
             conditioned=conditioned[None],
             high=features.high,
@@ -173,24 +198,29 @@ class OnnxNetwork:
     def encode_memory(
         self, features: Sequence[Features], decoded: Sequence[Decoded], prompted: bool
     ) -> Sequence[NDArray[np.uint16]]:
-        return [
-            to_bfloat16(
-                self._run(
-                    "encode_memory",
-                    top=one.top,
-                    logits=answer.logits[None],
-                    scores=np.array([answer.score], np.float32),
-                    prompted=np.array([prompted], np.float32),
-                )[0][0]
+        def encode(sessions: Sessions, one: Features, answer: Decoded) -> NDArray[np.uint16]:
+            (memory,) = _run(
+                sessions,
+                "encode_memory",
+                top=one.top,
+                logits=answer.logits[None],
+                scores=np.array([answer.score], np.float32),
+                prompted=np.array([prompted], np.float32),
             )
-            for one, answer in zip(features, decoded, strict=True)
-        ]
+            return to_bfloat16(memory[0])
+
+        return self._each(encode, features, decoded)
 
     def to_array(self, tensor: NDArray[Any]) -> NDArray[Any]:
         return tensor
 
     def to_tensor(self, array: NDArray[Any]) -> NDArray[Any]:
         return array
+
+
+def _run(sessions: Sessions, graph: str, **inputs: NDArray[Any]) -> list[Array]:
+    outputs: list[Array] = sessions[graph].run(None, inputs)
+    return outputs
 
 
 def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:

@@ -26,7 +26,7 @@ class OfficialStream:
     def __init__(self, model: SAM2VideoPredictor, images: Sequence[Image]) -> None:
         assert model.fill_hole_area == 0
         pixels = torch.from_numpy(np.stack([image.rgb for image in images]))
-        frames = pixels.permute(0, 3, 1, 2).float() / 255.0
+        frames = pixels.permute(0, 3, 1, 2).contiguous().float() / 255.0
         frames = (frames - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(DEVIATION).view(3, 1, 1)
         loaded = (frames, images[0].height, images[0].width)
         with patch("sam2.sam2_video_predictor.load_video_frames", return_value=loaded):

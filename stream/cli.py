@@ -9,12 +9,17 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from stream import __version__
 from stream.compose.effects import EFFECTS
 from stream.errors import InputError, SegstreamError
+
+if TYPE_CHECKING:
+    from stream.settings import Settings
 
 TRACK_HELP = """\
 Track what you point at through a video file, and write the video with an effect on it.
@@ -36,6 +41,16 @@ examples:
   segstream track dog.mp4 --box 500,200,800,700 --effect blur --strength 0.8 -o out.mp4
   segstream track two.mp4 --point 1:200,300 --point 2:900,300@2.5 -o out.mp4
   segstream track talk.mkv --point 320,300 --background beach.jpg -o out.webm
+"""
+
+MODELS_HELP = """\
+The models that serve and track take with --model, and where their weights are.
+
+  segstream models list           all models, what each needs, what is downloaded
+  segstream models pull NAME      download a model's weights; a broken download is gone on with
+  segstream models verify [NAME]  compare what is there with the published files
+
+Exit code 2: something is missing or damaged; the message says how to mend it.
 """
 
 X264_PRESETS = (
@@ -76,6 +91,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_track(commands)
+    _add_models(commands)
     return parser
 
 
@@ -84,12 +100,13 @@ def _add_serve(commands: "argparse._SubParsersAction[Parser]") -> None:
         "serve",
         help="the page and the live streams, for a browser",
         description="Serve the page on which a camera's picture is tracked live. "
-        "SEGSTREAM_HOST, SEGSTREAM_PORT and SEGSTREAM_MODEL mean the same as the options.",
+        "An option that is not given is taken from its environment variable: SEGSTREAM_HOST, "
+        "SEGSTREAM_PORT, SEGSTREAM_MODEL and so on.",
         allow_abbrev=False,
     )
     serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (default 8080)")
-    serve.add_argument("--model", help="the network (default nano)")
+    _add_network(serve)
     serve.set_defaults(run=_serve)
 
 
@@ -129,7 +146,7 @@ def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
     look.add_argument(
         "--background", metavar="NAME|FILE", help="of the effect picture: a PNG, JPEG or WebP"
     )
-    track.add_argument("--model", default="nano", help="the network (default nano)")
+    _add_network(track)
     track.add_argument(
         "--crf", type=int, default=20, help="quality, 0 best to 51 smallest (default 20)"
     )
@@ -145,16 +162,70 @@ def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
     track.set_defaults(run=_track)
 
 
-def _serve(arguments: argparse.Namespace) -> int:
-    from dataclasses import replace
+def _add_network(command: Parser) -> None:
+    group = command.add_argument_group(
+        "the network", "Each is also a variable, SEGSTREAM_MODEL and so on."
+    )
+    group.add_argument(
+        "--model", metavar="NAME[@SIZE]", help="one of 'segstream models list' (default nano)"
+    )
+    group.add_argument(
+        "--weights",
+        type=Path,
+        metavar="PATH",
+        help="your own for this model: a checkpoint, or for nano a folder of exported graphs",
+    )
+    group.add_argument(
+        "--device",
+        metavar="NAME",
+        help="auto, cpu or cuda (default auto: CUDA for a full model if there is one)",
+    )
+    group.add_argument(
+        "--half",
+        action=argparse.BooleanOptionalAction,
+        help="a full model in bfloat16 where that is exact enough (default on CUDA only)",
+    )
+    group.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="compile a full model with PyTorch: a start of minutes, then faster (default no)",
+    )
 
-    from stream.server.app import run
+
+def _add_models(commands: "argparse._SubParsersAction[Parser]") -> None:
+    models = commands.add_parser(
+        "models",
+        help="which models there are, and their weights",
+        description=MODELS_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    actions = models.add_subparsers(title="actions", required=True, metavar="ACTION")
+    actions.add_parser("list", help="all models").set_defaults(run=_models_list)
+    pull = actions.add_parser("pull", help="download the weights of one")
+    pull.add_argument("name", metavar="NAME")
+    pull.set_defaults(run=_models_pull)
+    verify = actions.add_parser("verify", help="compare weights with the published ones")
+    verify.add_argument("names", metavar="NAME", nargs="*", help="default: all that are there")
+    verify.set_defaults(run=_models_verify)
+
+
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    """The environment's, with the options that were given in their place."""
     from stream.settings import Settings
 
-    settings = Settings.from_environment()
-    for name in ("host", "port", "model"):
-        if (value := getattr(arguments, name)) is not None:
-            settings = replace(settings, **{name: value})
+    given = {
+        field.name: value
+        for field in fields(Settings)
+        if (value := getattr(arguments, field.name, None)) is not None
+    }
+    return replace(Settings.from_environment(), **given)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from stream.server.app import run
+
+    settings = _settings(arguments)
     if not 0 <= settings.port <= 65535:
         raise InputError(f"port {settings.port} does not exist; wanted 0 to 65535")
     try:
@@ -170,7 +241,28 @@ def _track(arguments: argparse.Namespace) -> int:
     from stream.track_command import track
 
     with _termination_raised():
-        track(arguments)
+        track(arguments, _settings(arguments))
+    return 0
+
+
+def _models_list(arguments: argparse.Namespace) -> int:
+    from stream import models_command
+
+    print(models_command.table())
+    return 0
+
+
+def _models_pull(arguments: argparse.Namespace) -> int:
+    from stream import models_command
+
+    print(models_command.pull(arguments.name))
+    return 0
+
+
+def _models_verify(arguments: argparse.Namespace) -> int:
+    from stream import models_command
+
+    print(models_command.verify(arguments.names))
     return 0
 
 

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from stream.errors import InputError
 
@@ -15,6 +16,10 @@ class Settings:
     threads: CPU threads of the network; None lets it choose.
     hosts: names under which browsers may call a server that listens on loopback, when a reverse
     proxy stands before it.
+    weights: instead of the catalog's: a checkpoint, or for nano a folder of graphs.
+    device: "auto", "cpu" or "cuda". half: bfloat16 autocast of a full model; None: on CUDA only.
+    compile: torch.compile of a full model.
+    min_tracker_rate: masks a second that each session must get for another to be let in.
     """
 
     host: str = "127.0.0.1"
@@ -22,12 +27,19 @@ class Settings:
     model: str = "nano"
     threads: int | None = None
     hosts: tuple[str, ...] = ()
+    weights: Path | None = None
+    device: str = "auto"
+    half: bool | None = None
+    compile: bool = False
+    min_tracker_rate: float = 5.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
-        """SEGSTREAM_HOST, _PORT, _MODEL, _THREADS, _HOSTS (comma-separated); empty means unset.
+        """SEGSTREAM_HOST, _PORT, _MODEL, _THREADS, _HOSTS, _WEIGHTS, _DEVICE, _HALF, _COMPILE,
+        _MIN_TRACKER_RATE.
 
-        Raises InputError.
+        Empty means unset; _HALF and _COMPILE are 0 or 1; _HOSTS is comma-separated. Raises
+        InputError.
         """
         given = os.environ if environment is None else environment
         default = cls()
@@ -40,6 +52,13 @@ class Settings:
             hosts=tuple(
                 host.strip() for host in given.get("SEGSTREAM_HOSTS", "").split(",") if host.strip()
             ),
+            weights=Path(weights) if (weights := given.get("SEGSTREAM_WEIGHTS")) else None,
+            device=given.get("SEGSTREAM_DEVICE") or default.device,
+            half=None if (half := _whole(given, "SEGSTREAM_HALF", 0, 1)) is None else bool(half),
+            compile=bool(_whole(given, "SEGSTREAM_COMPILE", 0, 1)),
+            min_tracker_rate=_decimal(
+                given, "SEGSTREAM_MIN_TRACKER_RATE", 1000, default.min_tracker_rate
+            ),
         )
 
 
@@ -50,3 +69,12 @@ def _whole(given: Mapping[str, str], name: str, least: int, most: int) -> int | 
     if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
         raise InputError(f"{name} is {text!r}; wanted a whole number from {least} to {most}")
     return int(text)
+
+
+def _decimal(given: Mapping[str, str], name: str, most: float, default: float) -> float:
+    text = given.get(name)
+    if not text:
+        return default
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or float(text) > most:
+        raise InputError(f"{name} is {text!r}; wanted a number from 0 to {most:g}")
+    return float(text)

@@ -16,14 +16,17 @@ from stream.cues import Schedule
 from stream.egress.file import VideoWriter, check_writable
 from stream.errors import EffectError, InputError, LimitError, MediaError
 from stream.ingest.file import VideoFile
+from stream.settings import Settings
 from stream.track import catalog
+from stream.track.networks.base import Network
 from stream.track.tracker import Tracker
 from stream.track_file import Summary, track_file
 
 
-def track(arguments: argparse.Namespace) -> Summary:
+def track(arguments: argparse.Namespace, settings: Settings) -> Summary:
     """Do what `segstream track` was told to; whatever can be is checked before the work.
 
+    settings: of the network; the rest of them is the server's.
     Raises SegstreamError, with nothing left behind.
     """
     if not 0 <= arguments.crf <= 51:
@@ -37,7 +40,7 @@ def track(arguments: argparse.Namespace) -> Summary:
         check_writable(output, overwrite=arguments.overwrite, source=path)
         compositor = Compositor(float(video.sample_aspect_ratio or 1))
         compositor.set_effect(effect, background)
-        tracker = Tracker(catalog.load(arguments.model))
+        tracker = Tracker(_network(settings))
         with (
             VideoWriter(
                 output,
@@ -59,6 +62,17 @@ def track(arguments: argparse.Namespace) -> Summary:
     if not arguments.quiet:
         print(_report(output, writer, summary), file=sys.stderr)
     return summary
+
+
+def _network(settings: Settings) -> Network:
+    return catalog.load(
+        settings.model,
+        threads=settings.threads,
+        device=settings.device,
+        half=settings.half,
+        compile=settings.compile,
+        weights=settings.weights,
+    )
 
 
 def _schedule(arguments: argparse.Namespace) -> Schedule:

@@ -6,9 +6,10 @@ import pytest
 import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
+from benchmarks import random_sam
 from benchmarks.davis import DATA, clips
-from benchmarks.parity import difference, images, scenarios
-from stream.track.catalog import sam21_model
+from benchmarks.parity import Result, compare, images, scenarios, table
+from stream.track.networks.sam2 import Sam2Network
 from stream.training.checkpoint import nano_model
 
 TOLERANCE = 1e-4
@@ -33,30 +34,44 @@ def nano() -> SAM2VideoPredictor:
     return model
 
 
-@pytest.fixture(scope="module")
-def random_tiny() -> SAM2VideoPredictor:
-    model = sam21_model("sam2.1-tiny", 256, SAM2VideoPredictor, seed=0)
-    assert isinstance(model, SAM2VideoPredictor)
-    return model
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_nano_equals_the_official_predictor(nano: SAM2VideoPredictor, name: str) -> None:
     scenario = SCENARIOS[name]
     pictures = images(DOG, scenario, nano.image_size, FRAMES)
-    worst, scores = difference(nano, scenario, pictures)
-    assert worst <= TOLERANCE
+    result = compare(nano, Sam2Network(nano), scenario, pictures)
+    assert result.worst <= TOLERANCE
+    assert result.mean_logit > 1
     if scenario.away:
-        assert min(scores) <= 0 < scores[-1]
+        assert min(result.scores) <= 0 < result.scores[-1]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["click and corrections", "mask", "object added at frame 10"])
-def test_random_tiny_equals_the_official_predictor(
-    random_tiny: SAM2VideoPredictor, name: str
+@pytest.mark.parametrize(
+    ("name", "size", "frames"),
+    [
+        ("click and corrections", 256, 8),
+        ("object added at frame 10", 256, 12),
+        ("leaves and returns", 256, FRAMES),
+        ("click and corrections", 512, 3),
+    ],
+)
+def test_the_catalogue_builds_tiny_as_its_own_package_does(
+    name: str, size: int, frames: int
 ) -> None:
     scenario = SCENARIOS[name]
-    pictures = images(DOG, scenario, random_tiny.image_size, 12)
-    worst, _ = difference(random_tiny, scenario, pictures)
-    assert worst <= TOLERANCE
+    pictures = images(DOG, scenario, size, frames)
+    result = compare(random_sam.official(size), random_sam.ours(size), scenario, pictures)
+    assert result.worst <= TOLERANCE
+    assert result.mean_logit > 1
+    if scenario.away:
+        assert min(result.scores) <= 0 < result.scores[-1]
+    else:
+        assert result.hidden == 0
+
+
+def test_the_table_says_how_large_the_logits_are() -> None:
+    one = Result(worst=3e-5, sizes=[8.0, 10.0], scores=[2.0, -1.0, 3.0])
+    head, line = table({"nano: a click": one}).splitlines()
+    assert head.split() == ["scenario", "max", "diff", "mean", "|logit|", "frames", "hidden"]
+    assert line.split() == ["nano:", "a", "click", "3.0e-05", "9.00", "3", "1"]

@@ -39,3 +39,14 @@ def test_the_process_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_bad_number_is_named(port: str) -> None:
     with pytest.raises(InputError, match="SEGSTREAM_PORT"):
         Settings.from_environment({"SEGSTREAM_PORT": port})
+
+
+@pytest.mark.parametrize("rate", ["fast", "-1", "1e3", "1001", "nan", ".5", "٨"])
+def test_a_bad_rate_is_named(rate: str) -> None:
+    with pytest.raises(InputError, match="SEGSTREAM_MIN_TRACKER_RATE"):
+        Settings.from_environment({"SEGSTREAM_MIN_TRACKER_RATE": rate})
+
+
+def test_the_rate_may_have_decimals() -> None:
+    given = {"SEGSTREAM_MIN_TRACKER_RATE": "2.5"}
+    assert Settings.from_environment(given).min_tracker_rate == 2.5

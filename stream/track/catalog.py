@@ -4,34 +4,82 @@ A name is `nano`, which the program carries, or a member of SAM 2.1, whose weigh
 downloaded, with an optional input size: `sam2.1-tiny@512`.
 """
 
+import importlib.util
 import os
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
 
 from stream.errors import ModelError
+from stream.frames import Image
+from stream.prompts import Point
 from stream.track.networks.base import Network
-from stream.track.weights import fetch
+from stream.track.weights import Checkpoint, fetch
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
 
 EMBEDDED = "nano"
 
-SAM21 = {
-    "sam2.1-tiny": ("sam2.1_hiera_t", "sam2.1_hiera_tiny.pt"),
-    "sam2.1-small": ("sam2.1_hiera_s", "sam2.1_hiera_small.pt"),
-    "sam2.1-base-plus": ("sam2.1_hiera_b+", "sam2.1_hiera_base_plus.pt"),
-    "sam2.1-large": ("sam2.1_hiera_l", "sam2.1_hiera_large.pt"),
-}
-"""Name -> configuration of the `sam2` package, file name of the published checkpoint."""
-
-SAM21_SIZES = (1024, 512, 256)
-"""Input sizes; the first, which the models were trained at, is the default."""
+Device = Literal["auto", "cpu", "cuda"]
+DEVICES: tuple[str, ...] = get_args(Device)
 
 CHECKPOINTS = "https://dl.fbaipublicfiles.com/segment_anything_2/092824/"
 
-NAMES = (EMBEDDED, *SAM21)
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One line of the catalogue.
+
+    sizes: sides of the square input in pixels; the first is the default, which it was trained at.
+    configuration: of the `sam2` package. Both None: the model is in the program.
+    """
+
+    sizes: tuple[int, ...]
+    configuration: str | None = None
+    checkpoint: Checkpoint | None = None
+
+
+def _sam21(configuration: str, file: str, size: int, sha256: str) -> Model:
+    checkpoint = Checkpoint(f"{CHECKPOINTS}{file}", sha256, size)
+    return Model((1024, 512, 256), f"sam2.1_hiera_{configuration}", checkpoint)
+
+
+# The SHA-256 are those that github.com/computational-cell-analytics/micro-sam checks these URLs
+# against (micro_sam/v2/util.py). Several other projects that pin the same files name the same
+# ones, and the sizes.
+MODELS = {
+    EMBEDDED: Model((256,)),
+    "sam2.1-tiny": _sam21(
+        "t",
+        "sam2.1_hiera_tiny.pt",
+        156_008_466,
+        "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69",
+    ),
+    "sam2.1-small": _sam21(
+        "s",
+        "sam2.1_hiera_small.pt",
+        184_416_285,
+        "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38",
+    ),
+    "sam2.1-base-plus": _sam21(
+        "b+",
+        "sam2.1_hiera_base_plus.pt",
+        323_606_802,
+        "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5",
+    ),
+    "sam2.1-large": _sam21(
+        "l",
+        "sam2.1_hiera_large.pt",
+        898_083_611,
+        "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318",
+    ),
+}
+
+NAMES = tuple(MODELS)
 
 
 def assets() -> Path:
@@ -39,84 +87,162 @@ def assets() -> Path:
     return Path(str(resources.files("stream") / "assets" / EMBEDDED))
 
 
-def load(name: str = EMBEDDED, *, threads: int | None = None) -> Network:
+def parse(name: str) -> tuple[str, int]:
+    """`FAMILY` or `FAMILY@SIZE` -> key of MODELS, input size. Raises ModelError."""
+    family, _, size = name.partition("@")
+    if family not in MODELS:
+        raise ModelError(f"no model {name!r}; there are {', '.join(NAMES)}")
+    sizes = MODELS[family].sizes
+    if "@" not in name:
+        return family, sizes[0]
+    if size not in map(str, sizes):
+        raise ModelError(
+            f"model {family} has no input size {size!r}; wanted one of {', '.join(map(str, sizes))}"
+        )
+    return family, int(size)
+
+
+def prepare(name: str, weights: Path | None = None) -> None:
+    """Have everything in place that `load` needs, downloading with a progress bar if need be.
+
+    It imports no torch, so that a process which starts others can do it for them, once. Raises
+    ModelError: an unknown name, a missing extra, weights out of reach.
+    """
+    family, _ = parse(name)
+    if MODELS[family].checkpoint is not None:
+        _require_extra(family)
+    if weights is not None and not weights.exists():
+        raise ModelError(f"there is no file or folder {weights} with weights for {family}")
+    _weights(family, weights)
+
+
+def load(
+    name: str = EMBEDDED,
+    *,
+    threads: int | None = None,
+    device: str = "auto",
+    half: bool | None = None,
+    compile: bool = False,
+    weights: Path | None = None,
+) -> Network:
     """The network of that name, ready to run.
 
-    threads: of the CPU that one call uses; None: all cores. A full model runs on CUDA when
-    there is one. Raises ModelError: an unknown name, a missing extra, weights out of reach.
+    threads: of the CPU that one call uses; None: all cores.
+    device: "cpu", "cuda", or "auto": CUDA for a full model when there is one, else the CPU.
+    half: bfloat16 autocast of a full model; None: on CUDA only.
+    compile: torch.compile of a full model's image encoder and memory attention; loading then
+    takes minutes.
+    weights: instead of the catalogue's: for a full model a checkpoint, for nano a folder of
+    graphs as stream.training.export writes it.
+    Raises ModelError: an unknown name or device, a missing extra, weights out of reach or of
+    another model, CUDA wanted where there is none.
     """
-    family, size = _parse(name)
+    family, size = parse(name)
+    if device not in DEVICES:
+        raise ModelError(f"no device {device!r}; there are {', '.join(DEVICES)}")
     threads = threads or os.cpu_count() or 1
-    if family == EMBEDDED:
-        from stream.track.networks.onnx import OnnxNetwork
-
-        return OnnxNetwork(assets(), threads)
-    _require_torch(name)
+    if MODELS[family].checkpoint is None:
+        return _load_graphs(name, size, threads, device, weights)
+    prepare(name, weights)
     import torch
 
     from stream.track.networks.sam2 import Sam2Network
 
+    cuda = torch.cuda.is_available() if device == "auto" else device == "cuda"
+    if cuda and not torch.cuda.is_available():
+        raise ModelError(
+            "device cuda: PyTorch finds no CUDA here; look at what nvidia-smi says, "
+            "or use device cpu"
+        )
     torch.set_num_threads(threads)
-    cuda = torch.cuda.is_available()
-    return Sam2Network(sam21_model(family, size), "cuda" if cuda else "cpu", half=cuda)
+    model = sam21_model(family, size, weights=weights)
+    if compile:
+        _compile(model)
+    network = Sam2Network(model, "cuda" if cuda else "cpu", half=cuda if half is None else half)
+    if compile:
+        _warm_up(network)
+    return network
 
 
 def sam21_model(
-    family: str, size: int, cls: "type[SAM2Base] | None" = None, seed: int | None = None
+    family: str,
+    size: int,
+    cls: "type[SAM2Base] | None" = None,
+    seed: int | None = None,
+    weights: Path | None = None,
 ) -> "SAM2Base":
-    """A SAM 2.1 as a torch module with its published weights, in evaluation mode.
+    """A SAM 2.1 as a torch module in evaluation mode, with its published weights or `weights`.
 
-    size: input side in pixels; position encodings follow it. cls: SAM2Base or a subclass.
-    seed: random weights from this seed instead of the published ones.
+    size: input side in pixels. cls: SAM2Base or a subclass. seed: random weights instead.
+    Raises ModelError.
     """
-    import sam2
-    import torch
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
     from sam2.modeling.sam2_base import SAM2Base
 
-    configuration, checkpoint = SAM21[family]
-    path = Path(sam2.__path__[0]) / "configs" / "sam2.1" / f"{configuration}.yaml"
-    settings: Any = OmegaConf.load(path).model
-    layer = settings.memory_attention.layer
-    layer.self_attention.feat_sizes = layer.cross_attention.feat_sizes = [size // 16] * 2
-    settings.image_size = size
-    # As build_sam2_video_predictor of the package sets them, but for filling holes.
-    settings.binarize_mask_from_pts_for_mem_enc = True
-    settings.sam_mask_decoder_extra_args = {
-        "dynamic_multimask_via_stability": True,
-        "dynamic_multimask_stability_delta": 0.05,
-        "dynamic_multimask_stability_thresh": 0.98,
-    }
-    cls = cls or SAM2Base
-    settings._target_ = f"{cls.__module__}.{cls.__qualname__}"
-    if seed is not None:
-        torch.manual_seed(seed)
-    model: SAM2Base = instantiate(settings, _recursive_=True)
+    from stream.track.networks import sam21
+
+    configuration = MODELS[family].configuration
+    assert configuration is not None
+    model = sam21.build(configuration, size, cls or SAM2Base, seed)
     if seed is None:
-        weights = torch.load(fetch(CHECKPOINTS + checkpoint), "cpu", weights_only=True)["model"]
-        model.load_state_dict(weights)
-    return model.eval()
+        sam21.load_checkpoint(model, _weights(family, weights), family)
+    return model
 
 
-def _parse(name: str) -> tuple[str, int]:
-    family, _, size = name.partition("@")
-    if family not in NAMES:
-        raise ModelError(f"no model {name!r}; there are {', '.join(NAMES)}")
-    sizes = SAM21_SIZES if family in SAM21 else ()
-    if not size:
-        return family, sizes[0] if sizes else 0
-    if size not in map(str, sizes):
-        wanted = f"one of {', '.join(map(str, sizes))}" if sizes else "no size"
-        raise ModelError(f"model {family} has no input size {size!r}; wanted {wanted}")
-    return family, int(size)
+def _weights(family: str, given: Path | None) -> Path:
+    checkpoint = MODELS[family].checkpoint
+    if given is not None:
+        return given
+    return assets() if checkpoint is None else fetch(checkpoint)
 
 
-def _require_torch(name: str) -> None:
-    try:
-        import sam2  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
+def _load_graphs(name: str, size: int, threads: int, device: str, weights: Path | None) -> Network:
+    from stream.track.networks.onnx import OnnxNetwork
+
+    if device == "cuda":
+        raise ModelError(f"model {EMBEDDED} runs on the CPU; use device cpu, or a full model")
+    network = OnnxNetwork(weights or assets(), threads)
+    found = network.spec.image_size
+    # With weights of one's own, only a size that was asked for has to be met.
+    if found != size and (weights is None or "@" in name):
+        raise ModelError(f"the graphs in {weights or assets()} have input size {found}, not {size}")
+    return network
+
+
+def _compile(model: "SAM2Base") -> None:
+    import torch
+
+    model.image_encoder.forward = torch.compile(model.image_encoder.forward)
+    # Memories and objects come in all numbers; each would be compiled anew.
+    model.memory_attention.forward = torch.compile(model.memory_attention.forward, dynamic=True)
+
+
+def _warm_up(network: Network) -> None:
+    """Have everything compiled now: a live stream would stand still for it, for minutes.
+
+    One and two pictures, one and two objects, and a memory that grows are all the kinds of
+    shapes there are.
+    """
+    from stream.track.tracker import Tracker, step_together
+
+    size = network.spec.image_size
+    images = [Image(np.zeros((size, size, 3), np.uint8), size, size, i) for i in range(6)]
+    one, two = Tracker(network), Tracker(network)
+    for image in images:
+        trackers = [one] if image.index < 3 else [one, two]
+        step_together(trackers, [image] * len(trackers))
+        if image.index in (0, 3):
+            one.prompt([Point(1 + image.index, 1, 1)])
+        if image.index == 3:
+            two.prompt([Point(1, 1, 1), Point(2, 1, 1)])
+
+
+def has_extra() -> bool:
+    """Whether what the full models need is installed; nothing is imported."""
+    return all(importlib.util.find_spec(module) for module in ("sam2", "torch"))
+
+
+def _require_extra(family: str) -> None:
+    if not has_extra():
         raise ModelError(
-            f"model {name} needs torch; install it with: pip install 'segstream[sam2]'"
-        ) from error
+            f"model {family} needs PyTorch; install it with: pip install 'segstream[sam2]'"
+        )

@@ -75,7 +75,8 @@ class Sam2Network:
         features: list[Features] = []
         for batch in self._batches(range(len(pictures))):
             pixels = torch.from_numpy(np.stack([pictures[i] for i in batch])).to(self._device)
-            images = (pixels.permute(0, 3, 1, 2).float() / 255.0 - self._mean) / self._deviation
+            pixels = pixels.permute(0, 3, 1, 2).contiguous()
+            images = (pixels.float() / 255.0 - self._mean) / self._deviation
             with self._autocast():
                 backbone = self._model.forward_image(images)
             _, tops, positions, _ = self._model._prepare_backbone_features(backbone)
@@ -98,8 +99,8 @@ class Sam2Network:
         for indices in by_shape(recalls).values():
             for batch in self._batches(indices):
                 group = [recall for i in batch if (recall := recalls[i]) is not None]
-                tops = torch.cat([features[i].top for i in batch], dim=1)
-                positions = torch.cat([features[i].position for i in batch], dim=1)
+                tops = _cat([features[i].top for i in batch], 1)
+                positions = _cat([features[i].position for i in batch], 1)
                 conditioned = (
                     self._attend_batch(tops, positions, group)
                     if group
@@ -170,9 +171,9 @@ class Sam2Network:
         for batch in self._batches(range(len(features))):
             with self._autocast():
                 _, _, ious, low, full, pointers, scores = self._model._forward_sam_heads(
-                    backbone_features=torch.stack([conditioned[i] for i in batch]),
+                    backbone_features=_stack([conditioned[i] for i in batch]),
                     high_res_features=[
-                        torch.cat([features[i].high[level] for i in batch]) for level in (0, 1)
+                        _cat([features[i].high[level] for i in batch], 0) for level in (0, 1)
                     ],
                     **inputs,
                 )
@@ -204,7 +205,7 @@ class Sam2Network:
             scores = torch.tensor([[decoded[i].score] for i in batch], device=self._device)
             with self._autocast():
                 encoded, _ = self._model._encode_new_memory(
-                    current_vision_feats=[torch.cat([features[i].top for i in batch], dim=1)],
+                    current_vision_feats=[_cat([features[i].top for i in batch], 1)],
                     feat_sizes=[(self._side, self._side)],
                     pred_masks_high_res=full[:, None],
                     object_score_logits=scores,
@@ -239,3 +240,15 @@ class Sam2Network:
         if array.dtype == np.uint16:
             tensor = tensor.view(torch.bfloat16)
         return tensor.to(self._device)
+
+
+# A tensor that is alone keeps its layout in memory, as in the official predictor: another layout
+# is computed in another order, and rounds differently.
+
+
+def _cat(tensors: Sequence[Tensor], dim: int) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), dim)
+
+
+def _stack(tensors: Sequence[Tensor]) -> Tensor:
+    return tensors[0][None] if len(tensors) == 1 else torch.stack(list(tensors))

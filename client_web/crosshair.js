@@ -59,10 +59,10 @@ export class Crosshair {
     if (this.#corner) {
       const corner = this.#corner;
       this.#cancelBox();
-      this.#asks.box(corner, this.#at);
+      this.#asks.box(corner, this.#at, this.#picture());
     } else {
       this.#show();
-      this.#asks.point(this.#at, exclude);
+      this.#asks.point(this.#at, exclude, this.#picture());
     }
   }
 

@@ -20,8 +20,8 @@ const sources = new Sources();
 const session = new Session(sources);
 const objects = new Objects();
 const stage = new Stage({
-  point: (point, exclude) => whenShown(() => prompts.point(point, exclude)),
-  box: (a, b) => whenShown(() => prompts.box(a, b)),
+  point: (...asked) => whenShown(() => prompts.point(...asked)),
+  box: (...asked) => whenShown(() => prompts.box(...asked)),
 });
 const prompts = new Prompts({
   session,

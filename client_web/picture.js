@@ -3,8 +3,19 @@
 import { contain } from "./geometry.js";
 
 export class Picture {
+  /** RTP timestamp of the picture that is shown now; null where the browser does not tell. */
+  rtp = null;
+
   constructor(video) {
     this.video = video;
+    if ("requestVideoFrameCallback" in video) this.#watch();
+  }
+
+  #watch() {
+    this.video.requestVideoFrameCallback((_, { rtpTimestamp = null }) => {
+      this.rtp = rtpTimestamp;
+      this.#watch();
+    });
   }
 
   get ready() {

@@ -6,7 +6,7 @@ const MOUSE_SLACK = 5; // CSS pixels a hand moves while it clicks
 const TOUCH_SLACK = 12;
 
 /**
- * Calls `asks.point(point, exclude)` and `asks.box(a, b)` with picture points, and
+ * Calls `asks.point(point, exclude, picture)` and `asks.box(a, b, picture)` with picture points, and
  * `asks.band(picture, a, b)` while a box is drawn, without arguments when there is none any more.
  */
 export class Pointing {
@@ -58,8 +58,8 @@ export class Pointing {
     if (event.pointerId !== gesture?.id) return;
     const [from, to] = this.#corners(event);
     this.#end();
-    if (gesture.box) this.#asks.box(from, to);
-    else if (isInside(from)) this.#asks.point(from, gesture.exclude);
+    if (gesture.box) this.#asks.box(from, to, gesture.picture);
+    else if (isInside(from)) this.#asks.point(from, gesture.exclude, gesture.picture);
   }
 
   #corners(event) {

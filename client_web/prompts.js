@@ -25,7 +25,8 @@ export class Prompts {
     this.#announce = announce;
   }
 
-  point(point, exclude) {
+  /** picture: the one that was pointed at. */
+  point(point, exclude, picture) {
     const positive = !(exclude || this.excluding);
     const { target } = this.#objects;
     if (!positive && target.id === null && !target.asked) {
@@ -33,14 +34,15 @@ export class Prompts {
       return;
     }
     this.#stage.markPoint(point, positive ? "include" : "exclude");
-    this.#send({ type: "point", ...toSource(point, this.#stage.output.size), positive });
+    const { size } = this.#stage.output;
+    this.#send({ type: "point", ...toSource(point, size), positive, rtp: picture.rtp });
   }
 
-  box(a, b) {
+  box(a, b, picture) {
     const box = sourceBox(a, b, this.#stage.output.size);
     if (!box) return;
     this.#stage.markBox(a, b);
-    this.#send({ type: "box", ...box });
+    this.#send({ type: "box", ...box, rtp: picture.rtp });
   }
 
   undo() {

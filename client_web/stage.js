@@ -17,12 +17,12 @@ export class Stage {
   output = new Picture(document.querySelector("#output"));
   local = new Picture(document.querySelector("#local"));
 
-  /** prompts: {point(point, exclude), box(a, b)}, called with picture points. */
+  /** prompts: {point(point, exclude, picture), box(a, b, picture)}, with picture points. */
   constructor(prompts) {
     const pictures = [this.output, this.local];
     const asks = {
-      point: (point, exclude) => prompts.point(point, exclude),
-      box: (a, b) => prompts.box(a, b),
+      point: (point, exclude, picture) => prompts.point(point, exclude, picture),
+      box: (a, b, picture) => prompts.box(a, b, picture),
       band: (picture, a, b) => this.#drawBand(picture, a, b),
       crosshair: (point) => this.#drawCrosshair(point),
     };

@@ -55,7 +55,13 @@ class LimitError(SegstreamError):
 
 
 class Busy(LimitError):
+    """retry_after: seconds after which it is worth to ask again."""
+
     code = "busy"
+
+    def __init__(self, message: str, retry_after: int = 10) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ModelError(SegstreamError):

@@ -14,6 +14,9 @@ KEPT_FRAMES = 8
 and the network are late. Each keeps its features: half a megabyte for nano at 256, 16 MB for a full
 model at 1024."""
 
+RECENT_FRAMES = 8
+"""Pictures that a session's first prompt can go back to: a quarter of a second at 30 a second."""
+
 MAX_SIDE = 4096
 """Longest side of an accepted picture in pixels: 4K video passes, a decompression bomb does not."""
 
@@ -58,7 +61,7 @@ BODY_TIMEOUT = 30.0
 """To send a request's body: 10 MiB over a slow link, not a connection held open for ever."""
 
 CLOSE_TIMEOUT = 5.0
-"""For a peer connection, or the tracker's thread, to end; then it is abandoned."""
+"""For a peer connection to end, then it is abandoned; and for the worker, then it is killed."""
 
 MAX_JPEG_SCANS = 100
 """Scans of a progressive JPEG: encoders write about 10; each may cost a pass over every pixel."""
@@ -76,3 +79,33 @@ their square."""
 
 MAX_CODECS = 128
 """Codecs of an offer: as many as there are payload types; browsers offer under 60."""
+
+WORKER_SILENCE = 10.0
+"""A worker that says nothing for so long hangs and is replaced. Where one step takes over half a
+second, SLOW_STEPS of them instead."""
+
+SLOW_STEPS = 20
+"""Steps with one object that a slow network may take between two signs of life: objects and
+sessions share a batch."""
+
+WORKER_START = 120.0
+"""For a worker that takes another's place to load its network; the weights are there already."""
+
+MAX_RESTARTS = 5
+"""Workers that may die within RESTART_WINDOW; then something is wrong that no restart mends."""
+
+RESTART_WINDOW = 60.0
+"""Also the pause after which it is tried again."""
+
+MAX_FAILURES = 3
+"""Turns in a row that break; then it is not the sessions' fault, and the worker ends."""
+
+MAX_ATTEMPTS = 2
+"""Workers that one command is given to: one that dies of it must not take all others along."""
+
+SNAPSHOT_INTERVAL = 0.8
+"""Between two snapshots of a session whose picture moves on, so that a second is never lost."""
+
+MAX_BATCH = 8
+"""Sessions in one step on CUDA. On a CPU it is one: nano takes 45 ms for one session and 4 x 73 ms
+for four, in a batch or one after the other, but in a batch every mask is as old as all four."""

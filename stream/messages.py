@@ -9,23 +9,28 @@ from stream.errors import SegstreamError
 
 @dataclass(frozen=True, slots=True)
 class AddPoint:
-    """A click, in pixels of the source picture; object_id None starts a new object."""
+    """A click, in pixels of the source picture; object_id None starts a new object.
+
+    rtp: timestamp of the returned picture that the person saw; None: the newest.
+    """
 
     x: float
     y: float
     positive: bool
     object_id: int | None
+    rtp: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AddBox:
-    """A drag, in pixels of the source picture; object_id None starts a new object."""
+    """A drag, in pixels of the source picture; object_id and rtp as for a click."""
 
     x0: float
     y0: float
     x1: float
     y1: float
     object_id: int | None
+    rtp: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -24,7 +25,7 @@ from stream.compose.compositor import Compositor
 from stream.compose.effects import HIDES_BACKGROUND, Effect
 from stream.errors import LimitError, MediaError, SegstreamError
 from stream.frames import Frame, Masks
-from stream.limits import KEPT_SIDE, MASK_STALE, MAX_COMMANDS, MAX_SIDE, MAX_UPLOADS
+from stream.limits import KEPT_SIDE, MASK_STALE, MAX_COMMANDS, MAX_SIDE, MAX_UPLOADS, RECENT_FRAMES
 from stream.mailbox import Mailbox, MailboxClosedError
 from stream.messages import (
     Accepted,
@@ -42,7 +43,7 @@ from stream.messages import (
 from stream.meter import Meter
 from stream.prompts import Box, Point
 from stream.worker.messages import AddPrompt, Command, Done, Failed, Report, Update
-from stream.worker.thread import TrackerThread
+from stream.worker.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Session:
     """
 
     def __init__(
-        self, id: str, tracker: TrackerThread, pool: Executor, on_event: Callable[[Event], None]
+        self, id: str, tracker: Supervisor, pool: Executor, on_event: Callable[[Event], None]
     ) -> None:
         self.id = id
         self.output: Mailbox[Frame] = Mailbox()
@@ -68,6 +69,7 @@ class Session:
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
         self._arrived: Mailbox[Frame] = Mailbox()
+        self._recent: deque[Frame] = deque(maxlen=RECENT_FRAMES)
         self._index = 0
         self._size = (0, 0)
         self._compositor = Compositor()
@@ -119,20 +121,26 @@ class Session:
         )
         self._index += 1
         self._size = (picture.width, picture.height)
+        self._recent.append(frame)
         self._arrived.put(frame)
         self._tracker.submit(self.id, frame)
 
-    def request(self, number: int | None, request: Request) -> None:
-        """Begin what is asked for; the answer, with `number`, comes as an event."""
+    def request(self, number: int | None, request: Request, seen: int | None = None) -> None:
+        """Begin what is asked for; the answer, with `number`, comes as an event.
+
+        seen: index of the frame that the person pointed at; None: the newest.
+        """
         try:
             match request:
                 case AddPoint(x, y, positive, object_id):
+                    self._return_to(seen)
                     id = next(self._object_ids) if object_id is None else object_id
-                    prompt = AddPrompt(Point(id, x, y, positive), new=object_id is None)
+                    prompt = AddPrompt(Point(id, x, y, positive), object_id is None, seen)
                     self._command(Accepted(number, id), prompt)
                 case AddBox(x0, y0, x1, y1, object_id):
+                    self._return_to(seen)
                     id = next(self._object_ids) if object_id is None else object_id
-                    prompt = AddPrompt(Box(id, x0, y0, x1, y1), new=object_id is None)
+                    prompt = AddPrompt(Box(id, x0, y0, x1, y1), object_id is None, seen)
                     self._command(Accepted(number, id), prompt)
                 case RemoveObject() | Undo() | Reset():
                     self._command(Accepted(number), request)
@@ -143,6 +151,14 @@ class Session:
             self._on_event(Rejected(number, error))
         except SegstreamError as error:
             self._on_event(Rejected(number, error))
+
+    def _return_to(self, seen: int | None) -> None:
+        """Let the first prompt find the picture it was made on: while nothing is tracked, the
+        tracker keeps no frames of its own."""
+        if self._tracked.masks is None:
+            for frame in self._recent:
+                if frame.index == seen:
+                    self._tracker.submit(self.id, frame)
 
     def background_names(self) -> tuple[str, ...]:
         return (*backgrounds.names(), *self._uploads)
@@ -185,7 +201,7 @@ class Session:
         self._commands[token] = answer
 
     def _report(self, report: Report) -> None:
-        """Called on the tracker's thread."""
+        """Called on a thread of the tracker's."""
         self._loop.call_soon_threadsafe(self._on_report, report)
 
     def _on_report(self, report: Report) -> None:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from fake_tracker import BrightTracker
+from fake_tracker import bright_supervisor
 from rtc_client import Client, Scene
 
 import stream.server.http
@@ -38,7 +38,7 @@ def png(width: int = 40, height: int = 30) -> bytes:
 
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
-    app = create_app(Settings(hosts=("proxy.example",)), BrightTracker)  # type: ignore[arg-type]
+    app = create_app(Settings(hosts=("proxy.example",)), bright_supervisor())
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -253,7 +253,7 @@ async def test_pages_of_other_sites_are_refused(http: Http, offered: dict[str, s
 
 
 async def test_a_public_server_takes_any_name() -> None:
-    app = create_app(Settings(host="0.0.0.0"), BrightTracker)  # type: ignore[arg-type]
+    app = create_app(Settings(host="0.0.0.0"), bright_supervisor())
     async with TestClient(TestServer(app)) as http:
         response = await http.get("/healthz", headers={"Host": "cam.example"})
         assert response.status == 200

@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from fake_tracker import BrightTracker
+from fake_tracker import BrightEngine, BrightTracker, bright_supervisor
 from rtc_client import eventually
 
 import stream.session
@@ -34,7 +34,7 @@ from stream.messages import (
     Undo,
 )
 from stream.session import Session
-from stream.worker.thread import TrackerThread
+from stream.worker.supervisor import Supervisor
 
 TIME_BASE = Fraction(1, 90_000)
 GREEN = (0, 177, 64)
@@ -52,9 +52,9 @@ def picture(index: int = 0, width: int = 64, height: int = 48) -> av.VideoFrame:
 class Stage:
     """A session, its tracker, and what it told."""
 
-    def __init__(self, thread: TrackerThread, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, supervisor: Supervisor, pool: ThreadPoolExecutor) -> None:
         self.events: list[Event] = []
-        self.session = Session("s", thread, pool, self._on_event)
+        self.session = Session("s", supervisor, pool, self._on_event)
         self._news = asyncio.Event()
         self._index = 0
         self._number = 0
@@ -112,28 +112,29 @@ class Stage:
 
 
 @pytest.fixture
-def trackers() -> list[BrightTracker]:
-    return []
+def engine() -> BrightEngine:
+    return BrightEngine()
 
 
 @pytest.fixture
-def thread(trackers: list[BrightTracker]) -> Iterator[TrackerThread]:
-    def make() -> BrightTracker:
-        trackers.append(BrightTracker())
-        return trackers[-1]
+def trackers(engine: BrightEngine) -> list[BrightTracker]:
+    return engine.trackers
 
-    thread = TrackerThread(make)  # type: ignore[arg-type]
-    thread.start()
-    yield thread
-    for tracker in trackers:
+
+@pytest.fixture
+def supervisor(engine: BrightEngine) -> Iterator[Supervisor]:
+    supervisor = bright_supervisor(engine)
+    supervisor.start()
+    yield supervisor
+    for tracker in engine.trackers:
         tracker.gate.set()
-    thread.stop()
+    supervisor.stop()
 
 
 @pytest.fixture
-async def stage(thread: TrackerThread) -> AsyncIterator[Stage]:
+async def stage(supervisor: Supervisor) -> AsyncIterator[Stage]:
     pool = ThreadPoolExecutor(2)
-    stage = Stage(thread, pool)
+    stage = Stage(supervisor, pool)
     stage.session.start()
     yield stage
     await stage.session.close()
@@ -331,13 +332,13 @@ async def test_huge_pictures_are_refused(stage: Stage) -> None:
     assert frame.index == 0
 
 
-async def test_nothing_is_left_after_closing(thread: TrackerThread) -> None:
+async def test_nothing_is_left_after_closing(supervisor: Supervisor) -> None:
     before = asyncio.all_tasks()
     with ThreadPoolExecutor(1) as pool:
-        stage = Stage(thread, pool)
+        stage = Stage(supervisor, pool)
         stage.session.start()
         await stage.ask(AddPoint(30, 20, True, None))
         await stage.session.close()
         stage.send()
     assert asyncio.all_tasks() == before
-    assert not thread._streams
+    assert not supervisor._streams

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiortc import RTCPeerConnection
-from fake_tracker import BrightTracker
+from fake_tracker import bright_supervisor
 from rtc_client import Client, Scene, Tone, eventually
 
 import stream.server.peer
@@ -28,7 +28,7 @@ GREEN = (0, 177, 64)
 
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
-    app = create_app(Settings(), BrightTracker)  # type: ignore[arg-type]
+    app = create_app(Settings(), bright_supervisor())
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -245,7 +245,6 @@ def vanish(connection: RTCPeerConnection) -> None:
 async def test_vanished_peers_leave_nothing_behind(
     http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream.server.peer, "MEDIA_SILENCE", 0.4)
     monkeypatch.setattr(stream.server.peer, "STATS_INTERVAL", 0.1)
 
     def threads() -> set[str]:
@@ -268,7 +267,10 @@ async def test_vanished_peers_leave_nothing_behind(
                 vanish(client.connection)
             else:
                 await client.close()
-        await gone(http)
+        with monkeypatch.context() as patched:
+            # Only now: while ten peers of one process connect, pictures may well stay away longer.
+            patched.setattr(stream.server.peer, "MEDIA_SILENCE", 0.4)
+            await gone(http)
         for client in clients:
             await client.close()
         return [weakref.ref(session) for session in sessions]
@@ -291,7 +293,7 @@ async def test_vanished_peers_leave_nothing_behind(
 
 
 async def test_server_shutdown_ends_all_sessions() -> None:
-    app = create_app(Settings(), BrightTracker)  # type: ignore[arg-type]
+    app = create_app(Settings(), bright_supervisor())
     async with TestClient(TestServer(app)) as http:
         client = Client(Scene())
         await client.connect(http)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
@@ -12,20 +12,17 @@ from stream.limits import CLOSE_TIMEOUT
 from stream.server import backgrounds, page, patches, rtc
 from stream.server.http import add_headers, errors_as_json, only_same_site
 from stream.settings import Settings
-from stream.track import catalog
-from stream.track.tracker import Tracker
-from stream.worker.thread import TrackerThread
+from stream.worker.launch import engine
+from stream.worker.supervisor import Supervisor
 
 
-def create_app(
-    settings: Settings, make_tracker: Callable[[], Tracker] | None = None
-) -> web.Application:
-    """make_tracker: for each session; by default on the network that the settings name, which is
+def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.Application:
+    """tracker: not started yet; by default with the network that the settings name, which is
     loaded when the application starts (ModelError)."""
     patches.apply()
     app = web.Application(middlewares=[errors_as_json, only_same_site(settings)])
     app.on_response_prepare.append(add_headers)
-    app.cleanup_ctx.append(lambda app: _sessions(app, settings, make_tracker))
+    app.cleanup_ctx.append(lambda app: _sessions(app, settings, tracker))
     app.on_shutdown.append(_end_sessions)
     app.router.add_post("/rtc", rtc.post_rtc)
     app.router.add_delete("/rtc/{session}", rtc.delete_rtc)
@@ -52,14 +49,12 @@ def run(settings: Settings) -> None:
 
 
 async def _sessions(
-    app: web.Application, settings: Settings, make_tracker: Callable[[], Tracker] | None
+    app: web.Application, settings: Settings, tracker: Supervisor | None
 ) -> AsyncIterator[None]:
-    """The tracker's thread, the compositor's threads and the peers, freed in reverse."""
-    if make_tracker is None:
-        network = await asyncio.to_thread(catalog.load, settings.model, threads=settings.threads)
-        make_tracker = lambda: Tracker(network)  # noqa: E731
-    tracker = TrackerThread(make_tracker)
-    tracker.start()
+    """The worker's supervisor, the compositor's threads and the peers, freed in reverse."""
+    if tracker is None:
+        tracker = Supervisor(engine(settings), settings.min_tracker_rate)
+    await asyncio.to_thread(tracker.start)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="compose")
     app[rtc.PEERS] = rtc.Peers(tracker, pool, settings.model)
     yield

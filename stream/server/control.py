@@ -125,11 +125,13 @@ def _request(message: Mapping[str, Any]) -> Request:
             if not isinstance(positive, bool):
                 raise PromptError(f"positive is {_shown(positive)}; wanted true or false")
             x, y = _coordinate(message, "x"), _coordinate(message, "y")
-            return AddPoint(x, y, positive, _id(message, "object", optional=True))
+            object_id = _id(message, "object", optional=True)
+            return AddPoint(x, y, positive, object_id, _id(message, "rtp", optional=True))
         case "box":
             x0, y0 = _coordinate(message, "x0"), _coordinate(message, "y0")
             x1, y1 = _coordinate(message, "x1"), _coordinate(message, "y1")
-            return AddBox(x0, y0, x1, y1, _id(message, "object", optional=True))
+            object_id = _id(message, "object", optional=True)
+            return AddBox(x0, y0, x1, y1, object_id, _id(message, "rtp", optional=True))
         case "remove":
             object_id = _id(message, "object", optional=False)
             assert object_id is not None

@@ -50,7 +50,10 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except SegstreamError as error:
         status = next(status for kind, status in STATUS if isinstance(error, kind))
-        return _error(status, error.code, str(error))
+        answer = _error(status, error.code, str(error))
+        if isinstance(error, Busy):
+            answer.headers["Retry-After"] = str(error.retry_after)
+        return answer
     except web.HTTPException as error:
         if error.status < 400:
             raise

@@ -19,7 +19,7 @@ from stream.egress.webrtc import AudioOutput, VideoOutput
 from stream.errors import OfferError, SegstreamError
 from stream.ingest.webrtc import drain_audio, drain_video
 from stream.limits import CLOSE_TIMEOUT, CONNECT_TIMEOUT, MAX_UNSENT, MEDIA_SILENCE
-from stream.messages import Event, Rejected
+from stream.messages import AddBox, AddPoint, Event, Rejected
 from stream.server import control
 from stream.server.answer import with_start_bitrate
 from stream.server.offer import Offer
@@ -57,6 +57,7 @@ class Peer:
         self._connection.on("datachannel", self._on_channel)
         self.session.start()
         video = self._connection.addTransceiver(self._video, "sendrecv")
+        self._video.sender = video.sender
         capabilities = RTCRtpSender.getCapabilities("video").codecs
         video.setCodecPreferences(
             [codec for name in CODECS for codec in capabilities if codec.mimeType == name]
@@ -156,8 +157,9 @@ class Peer:
         parsed = control.parse(text)
         if isinstance(parsed.request, SegstreamError):
             self._tell(Rejected(parsed.number, parsed.request))
-        else:
-            self.session.request(parsed.number, parsed.request)
+            return
+        seen = parsed.request.rtp if isinstance(parsed.request, AddPoint | AddBox) else None
+        self.session.request(parsed.number, parsed.request, self._video.index_of(seen))
 
     def _tell(self, event: Event) -> None:
         self._send(control.encode(event))

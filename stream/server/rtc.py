@@ -13,13 +13,13 @@ from stream.server import offer
 from stream.server.http import read_body
 from stream.server.peer import Peer
 from stream.session import Session
-from stream.worker.thread import TrackerThread
+from stream.worker.supervisor import Supervisor
 
 
 class Peers:
     """All peers of one server. tracker, pool: shared by their sessions."""
 
-    def __init__(self, tracker: TrackerThread, pool: Executor, model: str) -> None:
+    def __init__(self, tracker: Supervisor, pool: Executor, model: str) -> None:
         self.model = model
         self._tracker = tracker
         self._pool = pool
@@ -39,6 +39,7 @@ class Peers:
         checked = offer.read(sdp)
         if len(self) + self._answering >= MAX_SESSIONS:
             raise Busy(f"all {MAX_SESSIONS} sessions are taken; try again later")
+        self._tracker.admit()
         id = secrets.token_urlsafe(12)
         peer = Peer(lambda tell: Session(id, self._tracker, self._pool, tell), self.model)
         self._answering += 1

@@ -1,5 +1,4 @@
-"""What goes into the tracker's worker and what comes out; plain data, so that it may cross a
-process's border."""
+"""What a session asks of the tracker, and what it is told in return."""
 
 from dataclasses import dataclass
 
@@ -11,10 +10,14 @@ from stream.prompts import Prompt
 
 @dataclass(frozen=True, slots=True)
 class AddPrompt:
-    """`new`: the prompt starts the object; otherwise the object must be tracked already."""
+    """`new`: the prompt starts the object; otherwise the object must be tracked already.
+
+    index: of the frame that the person saw; None: the newest that was tracked.
+    """
 
     prompt: Prompt
     new: bool
+    index: int | None = None
 
 
 Command = AddPrompt | RemoveObject | Undo | Reset

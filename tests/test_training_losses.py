@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from stream.training.losses import dice_loss, focal_loss, iou, losses
+from stream.training.losses import dice_loss, entropy_loss, iou, losses
 
 
 def square(size: int = 8) -> torch.Tensor:
@@ -21,11 +21,10 @@ def test_a_right_mask_costs_next_to_nothing() -> None:
     assert float(found.total) < 1e-3
 
 
-def test_focal_and_dice_are_the_papers_formulas() -> None:
+def test_entropy_and_dice_are_their_formulas() -> None:
     target = torch.tensor([[[[1.0, 0.0]]]])
     logits = torch.zeros(1, 1, 1, 2)
-    expected = (0.25 * 0.25 * math.log(2) + 0.75 * 0.25 * math.log(2)) / 2
-    assert float(focal_loss(logits, target)) == pytest.approx(expected)
+    assert float(entropy_loss(logits, target)) == pytest.approx(math.log(2))
     assert float(dice_loss(logits, target)) == pytest.approx(1 - (2 * 0.5 + 1) / (1.0 + 1.0 + 1))
 
 
@@ -34,7 +33,7 @@ def test_only_the_best_candidate_is_taught_its_mask() -> None:
     good = (truth * 2 - 1) * 3
     logits = torch.stack([good, -good, torch.zeros_like(good)], dim=1).requires_grad_()
     found = losses(logits, torch.full((1, 3), 0.5), torch.zeros(1, 1), truth)
-    (gradient,) = torch.autograd.grad(found.focal + found.dice, logits)
+    (gradient,) = torch.autograd.grad(found.entropy + found.dice, logits)
     assert gradient[:, 0].abs().sum() > 0
     assert gradient[:, 1:].abs().sum() == 0
 

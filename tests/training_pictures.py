@@ -10,8 +10,8 @@ SIDE = 96
 
 
 def draw(root: Path, count: int = 60) -> Path:
-    """Pictures with a square (1) and a disk (2) each, a third of them parts of one whole; one
-    cut-out and one background. Returns the folder."""
+    """Pictures with a square (1, a phone) and a disk (2, a cup, or something without a word) each,
+    a third of them parts of a person; one cut-out and one background. Returns the folder."""
     for folder in ("images", "labels", "cutouts", "backgrounds"):
         (root / folder).mkdir(parents=True)
     rng = np.random.default_rng(1)
@@ -27,7 +27,10 @@ def draw(root: Path, count: int = 60) -> Path:
         cv2.imwrite(str(root / "images" / f"drawn_{i}.webp"), picture)
         cv2.imwrite(str(root / "labels" / f"drawn_{i}.png"), labels)
         kind = "parts" if i % 3 == 0 else "instances"
-        index.append({"name": f"drawn_{i}", "source": "drawn", "kind": kind})
+        names = {"1": "cell phone", "2": "zeppelin" if i % 2 else "mug"}
+        source = "ccp" if i % 3 == 0 else "drawn"
+        entry = {"name": f"drawn_{i}", "source": source, "kind": kind, "objects": names}
+        index.append(entry)
     star = np.zeros((64, 64, 4), np.uint8)
     cv2.circle(star, (32, 32), 28, (200, 50, 50, 255), -1)
     cv2.imwrite(str(root / "cutouts" / "star.webp"), star)

@@ -20,5 +20,14 @@ def nano_model(
     """
     checkpoint = torch.load(path, "cpu", weights_only=True)
     model = nano.build(image_size or checkpoint["image_size"], cls)
-    model.load_state_dict(checkpoint["model"])
+    _load(model, checkpoint["model"])
     return model
+
+
+def _load(model: SAM2Base, weights: dict[str, torch.Tensor]) -> None:
+    """Weights from before there were words, or with fewer, leave the other queries as they are."""
+    queries = "sam_prompt_encoder.word_embeddings.weight"
+    known = model.state_dict()[queries].clone()
+    taught = weights.get(queries, known[:0])
+    known[: len(taught)] = taught
+    model.load_state_dict({**weights, queries: known})

@@ -13,7 +13,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.training.library import Library, Target, Thing, read_labels, read_rgb, targets
+from stream.track.words import WORDS
+from stream.training.library import (
+    Library,
+    Target,
+    Thing,
+    absent,
+    read_labels,
+    read_rgb,
+    spoken,
+    targets,
+)
 from stream.training.light import Light
 from stream.training.motion import absence, drift, excursion
 
@@ -25,14 +35,19 @@ MAX_SHARE = 0.85
 
 ATTEMPTS = 50
 
+ABSENT = 2
+"""Words asked for that name nothing in the picture."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
     """frames: RGB uint8 [T, S, S, 3]. masks: what is visible of each object, bool [N, T, S, S];
-    all are visible in frame 0."""
+    all are visible in frame 0, but what a word names may be absent. words: the number of each
+    object's word, where they are asked for by words; else empty."""
 
     frames: NDArray[np.uint8]
     masks: NDArray[np.bool_]
+    words: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +57,7 @@ class Recipe:
     frames: in a clip. objects: most that are asked for. pasted: share of clips whose objects are
     only the pasted things. twins: share of clips with pasted things that has two alike.
     leaving: chance of a thing to be away for some frames. cuts: chance that the clip shows
-    another scene for some frames.
+    another scene for some frames. spoken: objects are what words name, absent ones too.
     """
 
     frames: int = 1
@@ -51,6 +66,7 @@ class Recipe:
     twins: float = 0.3
     leaving: float = 0.3
     cuts: float = 0.06
+    spoken: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +115,11 @@ class ClipMaker:
     def make(self) -> Clip:
         """The next clip. Raises LibraryError when a picture cannot be read."""
         for _ in range(ATTEMPTS):
+            if self.recipe.spoken:
+                clip = self._spoken()
+                if clip is not None:
+                    return clip
+                continue
             pasted_only = self.rng.random() < self.recipe.pasted
             clip = self._choose(self._pasted() if pasted_only else self._labelled())
             if clip is not None:
@@ -118,6 +139,28 @@ class ClipMaker:
         found = targets(picture, labels)
         layers = self._layers(self.rng.choice((1, 1, 2)), False) if self.rng.random() < 0.35 else []
         return self._render(rgb, labels, found, layers)
+
+    def _spoken(self) -> Clip | None:
+        """A picture with the words that name something in it, and some that do not."""
+        picture = self.library.draw(self.rng)
+        rgb, labels = read_rgb(picture.image), read_labels(picture)
+        named = spoken(picture, labels)
+        if not named:
+            return None
+        if self.rng.random() < 0.5:
+            rgb, labels = np.ascontiguousarray(rgb[:, ::-1]), np.ascontiguousarray(labels[:, ::-1])
+        chosen = self.rng.sample(list(named), min(len(named), self.recipe.objects))
+        if "person" in named and "person" not in chosen:
+            chosen[0] = "person"
+        others = absent(picture, list(named))
+        chosen += self.rng.sample(others, min(len(others), ABSENT))
+        clip = self._render(rgb, labels, [named.get(word, ()) for word in chosen], [])
+        pixels = clip.masks[:, 0].sum(axis=(1, 2))
+        least = MIN_PIXELS * (self.side / 256) ** 2
+        kept = [i for i, count in enumerate(pixels) if count == 0 or count >= least]
+        return replace(
+            clip, masks=clip.masks[kept], words=tuple(WORDS.index(chosen[i]) for i in kept)
+        )
 
     def _layers(self, count: int, large: bool) -> list[_Layer]:
         layers = [self._layer(large and i == 0) for i in range(count)]
@@ -157,7 +200,8 @@ class ClipMaker:
         height, width = labels.shape
         x, y, wide, high = width / 2, height / 2, float(width), float(height)
         if rng.random() < 0.55:
-            focus = np.isin(labels, rng.choice(found)) if found else labels >= 0
+            there = [target for target in found if target]
+            focus = np.isin(labels, rng.choice(there)) if there else labels >= 0
             left, top, w, h = cv2.boundingRect(focus.astype(np.uint8))
             side = max(w, h, 24) * rng.uniform(1.0, 4.0)
             stretch = np.exp(rng.uniform(-0.3, 0.3))

@@ -52,6 +52,7 @@ def export(model: SAM2Base, folder: Path, name: str) -> None:
         "num_memories": model.num_maskmem,
         "num_pointers": model.max_obj_ptrs_in_encoder,
         "multimask_points": [model.multimask_min_pt_num, model.multimask_max_pt_num],
+        "words": list(getattr(model.sam_prompt_encoder, "words", ())),
         "stability": _stability(model),
         "logit_clamp": LOGIT_CLAMP,
         "no_memory": _numbers(model.no_mem_embed),

@@ -3,14 +3,16 @@
 import json
 import random
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from stream.track.words import WORDS, canonical
 
 Split = Literal["train", "validation"]
 
@@ -42,6 +44,46 @@ CUTOUT_WEIGHT = 1.5
 REGION_SOURCES = frozenset({"bsds500", "car_parts", "traffic_coad"})
 """Their labels are parts, or ground and sky: nothing that could be pasted elsewhere."""
 
+WHOLES = {"ccp": "person", "car_parts": "car"}
+"""What all labels of such a source's picture are together."""
+
+NAMES = {"piring": "plate", "Moto": "motorcycle"}
+"""Of labels, where a source's own language differs from ours."""
+
+SALIENT = frozenset(
+    {"ecssd", "feral_cats", "caltech_animals", "weizmann_horse328", "human_seg_290", "cosal_cow30",
+     "oxford17_flowers", "animals63"}
+)  # fmt: skip
+"""Sources whose labels are what stands out in the picture."""
+
+COMPLETE = {
+    "coco": None,
+    "coco_minis": None,
+    "ccp": frozenset({"person", "hair", "skin", "shoes", "bag", "pants", "dress", "coat", "shirt",
+                      "skirt", "sweater", "suit", "hat", "glasses", "belt", "scarf", "socks",
+                      "shorts", "tie"}),
+    "feral_cats": frozenset({"cat"}),
+    "endangered_animals": frozenset(
+        {"elephant", "bear", "tiger", "turtle", "monkey", "otter", "deer"}
+    ),
+    "weizmann_horse328": frozenset({"horse"}),
+}  # fmt: skip
+"""Source -> the words whose every instance it labels; None: those that COCO has. A word that is
+not among a picture's labels is taken to be absent only where the source would have labelled it,
+or for an animal or vehicle in a picture of another."""
+
+NOT_IN_COCO = frozenset(
+    {"object", "face", "hair", "skin", "shoes", "pants", "dress", "coat", "shirt", "skirt",
+     "sweater", "suit", "hat", "glasses", "belt", "scarf", "socks", "shorts", "tiger", "turtle",
+     "monkey", "otter", "deer", "fish", "flower", "wheel", "plate", "bag"}
+)  # fmt: skip
+
+ALONE = frozenset(
+    {"cat", "horse", "cow", "elephant", "bear", "tiger", "turtle", "monkey", "otter", "deer",
+     "fish", "car", "truck", "bus", "motorcycle", "bicycle"}
+)  # fmt: skip
+"""Words that hardly share a picture: where one is the subject, another is absent."""
+
 MIN_THING_PIXELS = 400
 MIN_THING_SIDE = 16
 
@@ -56,13 +98,15 @@ class LibraryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One labelled picture. whole: all labels together are an object too (person, car)."""
+    """One labelled picture. whole: all labels together are an object too (person, car). names: of
+    the labels that have one."""
 
     name: str
     source: str
     image: Path
     labels: Path
     whole: bool
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +140,11 @@ class Library:
                         root / "images" / f"{name}.webp",
                         root / "labels" / f"{name}.png",
                         entry["kind"] in ("person_parts", "parts"),
+                        {
+                            int(label): name
+                            for label, name in entry.get("objects", {}).items()
+                            if name is not None
+                        },
                     )
                 )
         if not self.sources:
@@ -145,6 +194,41 @@ class Library:
             return None
         target = found[0] if picture.whole else rng.choice(found)
         return _crop(read_rgb(picture.image), np.isin(labels, target).astype(np.float32))
+
+
+def spoken(picture: Picture, labels: Labels) -> dict[str, Target]:
+    """The words that name something in a picture, each with all that it names."""
+    present = [int(value) for value in np.unique(labels) if value]
+    found: dict[str, list[int]] = {}
+    for label in present:
+        if (word := _word(picture, label)) is not None:
+            found.setdefault(word, []).append(label)
+    if (whole := WHOLES.get(picture.source)) is not None:
+        found[whole] = present
+    if picture.source in SALIENT:
+        found["object"] = present
+    return {word: tuple(values) for word, values in found.items() if values}
+
+
+def absent(picture: Picture, present: Sequence[str]) -> list[str]:
+    """Words of which nothing can be in the picture, as far as its source tells."""
+    if picture.source in ("coco", "coco_minis"):
+        return [word for word in WORDS if word not in present and word not in NOT_IN_COCO]
+    labelled = COMPLETE.get(picture.source) or frozenset()
+    candidates = set(labelled)
+    if ALONE & set(present):
+        candidates |= ALONE
+    return [word for word in WORDS if word in candidates and word not in present]
+
+
+def _word(picture: Picture, label: int) -> str | None:
+    name = picture.names.get(label)
+    if name is None or (name.isdigit() and picture.source != "fish_via"):
+        return None
+    if picture.source == "fish_via":
+        return "fish"
+    word = canonical(NAMES.get(name, name))
+    return word if word in WORDS else None
 
 
 def split_of(name: str) -> Split:

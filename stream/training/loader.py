@@ -26,10 +26,12 @@ def collate(clips: Sequence[Clip]) -> Batch:
     images = np.stack([clip.frames for clip in clips], axis=1)
     masks = np.concatenate([clip.masks for clip in clips]).swapaxes(0, 1)
     owner = np.repeat(np.arange(len(clips)), [len(clip.masks) for clip in clips])
+    words = [word for clip in clips for word in clip.words]
     return Batch(
         torch.from_numpy(np.ascontiguousarray(images.transpose(0, 1, 4, 2, 3))),
         torch.from_numpy(np.ascontiguousarray(masks)),
         torch.from_numpy(owner),
+        torch.tensor(words, dtype=torch.int32),
     )
 
 

@@ -54,8 +54,9 @@ SAVE_SECONDS = 180.0
 class Options:
     """data: the folder with the pictures. out: for checkpoints and the log. hours: of this run.
     stage: one of STAGES. init: weights to begin from when `out` has none. size: side of the input
-    in pixels; None: that of `init`. threads: of torch. workers: processes that make batches. half: bfloat16 where it is safe. validate_minutes:
-    between two looks at the validation pictures. share: of those."""
+    in pixels; None: that of `init`. threads: of torch. workers: processes that make batches.
+    half: bfloat16 where it is safe. validate_minutes: between two looks at the validation
+    pictures. share: of those."""
 
     data: Path
     out: Path
@@ -152,7 +153,7 @@ class Training:
             truth = truths[decoding.frame]
             loss = losses(decoding.logits, decoding.ious, decoding.score, truth)
             total = total + loss.total
-            for part in ("focal", "dice", "iou", "score"):
+            for part in ("entropy", "dice", "iou", "score"):
                 measured[part].append(float(getattr(loss, part).detach()))
             name = f"J_{plan.prompt}" if decoding.frame == 0 else "J_track"
             if decoding.clicks:

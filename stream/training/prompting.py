@@ -8,7 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Kind = Literal["click", "box", "mask"]
+from stream.track.networks.base import FIRST_WORD
+
+Kind = Literal["click", "box", "mask", "word"]
 
 BOX_NOISE = 0.1
 """Standard deviation of a box's corners, as a share of its sides; SAM's own (arXiv 2304.02643)."""
@@ -18,7 +20,7 @@ MIDDLE_SHARE = 0.5
 
 Points = dict[str, Tensor]
 """SAM 2's form: "point_coords" float32 [N, P, 2] in pixels, "point_labels" int32 [N, P]:
-0 and 1 clicks, 2 and 3 a box's corners."""
+0 and 1 clicks, 2 and 3 a box's corners, from FIRST_WORD on words."""
 
 
 def points(coordinates: NDArray[np.float32], labels: NDArray[np.int32]) -> Points:
@@ -46,6 +48,14 @@ def boxes(masks: NDArray[np.bool_], random: np.random.Generator | None) -> Point
         corners.append(box.clip(0, mask.shape[0] - 1))
     labels = np.tile(np.array([2, 3], np.int32), (len(masks), 1))
     return points(np.array(corners, np.float32), labels)
+
+
+def words(numbers: Tensor) -> Points:
+    """One word for each object, int32 [N]; it lies nowhere."""
+    return {
+        "point_coords": torch.zeros(len(numbers), 1, 2),
+        "point_labels": numbers[:, None] + FIRST_WORD,
+    }
 
 
 def corrections(

@@ -32,7 +32,7 @@ class Bout:
     def plan(self, frames: int, rng: random.Random) -> Plan:
         """What the user does in a batch of clips with so many frames."""
         kind = rng.choices(list(self.prompts), list(self.prompts.values()))[0]
-        clicks = {} if kind == "mask" else {0: rng.randint(0, self.clicks)}
+        clicks = {} if kind in ("mask", "word") else {0: rng.randint(0, self.clicks)}
         if frames > 1 and rng.random() < self.corrected:
             clicks[rng.randrange(1, frames)] = rng.randint(1, 2)
         return Plan(kind, clicks)
@@ -49,6 +49,7 @@ class Stage:
 
 
 PICTURES = Bout(Recipe(), 8, {"click": 0.65, "box": 0.35})
+WORDS = Bout(Recipe(objects=3, spoken=True), 8, {"word": 1.0})
 CLIPS = Bout(
     Recipe(frames=4, objects=3, leaving=0.4, cuts=0.1),
     3,
@@ -68,8 +69,10 @@ LONG_CLIPS = Bout(
 
 STAGES = {
     "pictures": Stage(((1.0, PICTURES),), 6e-4, 3),
-    "mixed": Stage(((0.65, PICTURES), (0.35, CLIPS)), 4e-4, 2),
-    "clips": Stage(((0.3, PICTURES), (0.7, CLIPS)), 3e-4, 2),
-    "long-clips": Stage(((0.3, PICTURES), (0.3, CLIPS), (0.4, LONG_CLIPS)), 2e-4, 1),
+    "mixed": Stage(((0.5, PICTURES), (0.15, WORDS), (0.35, CLIPS)), 5e-4, 2),
+    "clips": Stage(((0.3, PICTURES), (0.15, WORDS), (0.55, CLIPS)), 3e-4, 2),
+    "long-clips": Stage(
+        ((0.25, PICTURES), (0.15, WORDS), (0.3, CLIPS), (0.3, LONG_CLIPS)), 2.5e-4, 1
+    ),
 }
 DEFAULT = "mixed"

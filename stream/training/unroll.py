@@ -26,11 +26,12 @@ FRAMES = 10**6
 @dataclass(frozen=True, slots=True)
 class Batch:
     """images: RGB uint8 [T, B, 3, S, S]. masks: bool [T, N, S, S]. owner: the picture of each
-    object, int64 [N]."""
+    object, int64 [N]. words: of each object that is asked for by one, int32 [N] or empty."""
 
     images: Tensor
     masks: Tensor
     owner: Tensor
+    words: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,7 @@ class Unroller:
             rows = frame * pictures + batch.owner
             view = [f[:, rows] for f in features], [p[:, rows] for p in positions], sizes
             truth = batch.masks[frame].numpy()
-            self._frame(
-                frame, view, truth, batch.owner, plan, memory, decodings, frame + 1 < frames
-            )
+            self._frame(frame, view, truth, batch, plan, memory, decodings, frame + 1 < frames)
         return decodings
 
     def _frame(
@@ -98,14 +97,14 @@ class Unroller:
         frame: int,
         view: tuple[list[Tensor], list[Tensor], list[tuple[int, int]]],
         truth: NDArray[np.bool_],
-        owner: Tensor,
+        batch: Batch,
         plan: Plan,
         memory: dict[str, dict[int, Any]],
         decodings: list[Decoding],
         more: bool,
     ) -> None:
         first = frame == 0
-        points, mask = self._prompt(plan.prompt, truth) if first else (None, None)
+        points, mask = self._prompt(plan.prompt, truth, batch.words) if first else (None, None)
         _, heads, high, features = self.model._track_step(
             frame, first, *view, points, mask, memory, FRAMES, False, None
         )
@@ -113,7 +112,7 @@ class Unroller:
         clicks = plan.clicks.get(frame, 0)
         if not given:
             decodings.append(self._decoding(frame, 0, heads))
-            others = _others(truth, owner) if clicks else truth
+            others = _others(truth, batch.owner) if clicks else truth
             for count in range(1, clicks + 1):
                 points, heads = self._correct(heads, high, features, points, truth, others, first)
                 decodings.append(self._decoding(frame, count, heads))
@@ -125,7 +124,11 @@ class Unroller:
             kind = "cond_frame_outputs" if first or clicks else "non_cond_frame_outputs"
             memory[kind][frame] = output
 
-    def _prompt(self, kind: Kind, truth: NDArray[np.bool_]) -> tuple[Points | None, Tensor | None]:
+    def _prompt(
+        self, kind: Kind, truth: NDArray[np.bool_], words: Tensor
+    ) -> tuple[Points | None, Tensor | None]:
+        if kind == "word":
+            return prompting.words(words), None
         if kind == "mask":
             return None, torch.from_numpy(truth)[:, None].float()
         if kind == "box":

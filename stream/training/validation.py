@@ -2,7 +2,8 @@
 
 J is the mean IoU over the objects. `which` is the share of clicks, among those on pictures with
 several objects, whose mask overlaps the object clicked on more than any other. For clips, J counts
-where an object is there and `gone` is the share of absent objects that are given no mask.
+where an object is there and `gone` is the share of absent objects that are given no mask; so do
+`word` and `unsaid` for objects that are asked for by a word.
 """
 
 import random
@@ -22,6 +23,7 @@ from stream.training.normalise import normalise
 from stream.training.unroll import Batch, Plan, Unroller
 
 PICTURES = 120
+SPOKEN = 60
 CLIPS = 24
 CLIP_FRAMES = 6
 SEVERAL = 2
@@ -40,6 +42,8 @@ class Validation:
         rng = random.Random(SEED)
         library = Library(root, "validation")
         self.pictures = _pictures(library, rng, size, max(1, int(PICTURES * share)))
+        teller = ClipMaker(library, Recipe(objects=3, spoken=True), rng, size)
+        self.spoken = [teller.make() for _ in range(max(1, int(SPOKEN * share)))]
         recipe = Recipe(CLIP_FRAMES, objects=3, pasted=0.4, leaving=0.5, cuts=0.1)
         maker = ClipMaker(library, recipe, rng, size)
         self.clips = [maker.make() for _ in range(max(1, int(CLIPS * share)))]
@@ -52,8 +56,13 @@ class Validation:
         unroller = Unroller(model, None)
         try:
             with tqdm(
-                total=len(self.pictures) + len(self.clips), desc="validation", leave=False
+                total=len(self.pictures) + len(self.spoken) + len(self.clips),
+                desc="validation",
+                leave=False,
             ) as bar:
+                for clip in self.spoken:
+                    _measure_words(unroller, collate([clip]), found)
+                    bar.update()
                 for clip in self.pictures:
                     _measure_picture(unroller, collate([clip]), found)
                     bar.update()
@@ -108,6 +117,11 @@ def _measure_picture(unroller: Unroller, batch: Batch, found: dict[str, list[flo
         found.setdefault("which", []).extend(_right(clicked[0].found, truth))
 
 
+def _measure_words(unroller: Unroller, batch: Batch, found: dict[str, list[float]]) -> None:
+    (decoding,) = unroller.run(batch, normalise(batch.images), Plan("word", {}))
+    _note(decoding.found, batch.masks[0].numpy(), "word", "unsaid", found)
+
+
 def _measure_clip(unroller: Unroller, batch: Batch, found: dict[str, list[float]]) -> None:
     images = normalise(batch.images)
     for kind in ("click", "mask"):
@@ -115,11 +129,21 @@ def _measure_clip(unroller: Unroller, batch: Batch, found: dict[str, list[float]
             if decoding.frame == 0:
                 continue
             truth = batch.masks[decoding.frame].numpy()
-            for mask, true in zip(decoding.found, truth, strict=True):
-                if true.any():
-                    found.setdefault(f"track_{kind}", []).append(_iou(mask, true))
-                else:
-                    found.setdefault("gone", []).append(float(not mask.any()))
+            _note(decoding.found, truth, f"track_{kind}", "gone", found)
+
+
+def _note(
+    masks: NDArray[np.bool_],
+    truth: NDArray[np.bool_],
+    there: str,
+    absent: str,
+    found: dict[str, list[float]],
+) -> None:
+    for mask, true in zip(masks, truth, strict=True):
+        if true.any():
+            found.setdefault(there, []).append(_iou(mask, true))
+        else:
+            found.setdefault(absent, []).append(float(not mask.any()))
 
 
 def _right(masks: NDArray[np.bool_], truth: NDArray[np.bool_]) -> list[float]:

@@ -9,6 +9,7 @@ import { Sources } from "./sources.js";
 import { Stage } from "./stage.js";
 import { Stats } from "./stats.js";
 import { Toasts } from "./toasts.js";
+import { Words } from "./words.js";
 
 const STATUS = { idle: "Ready", connecting: "Connecting …", live: "Live", lost: "Connection lost" };
 
@@ -31,6 +32,7 @@ const prompts = new Prompts({
   announce: (text) => (find("#announce").textContent = text),
 });
 const effects = new Effects(session);
+const words = new Words((text) => whenShown(() => prompts.word(text)));
 new Stats(session);
 let hadObjects = false;
 
@@ -109,11 +111,15 @@ session.addEventListener("change", ({ detail: { state, reason, retryAt } }) => {
   find("#lost-wait").dataset.until = retryAt ?? "";
   if (state === "connecting") stage.output.play(session.stream);
   if (state === "lost") hadObjects ||= objects.count > 0;
-  if (state !== "live") find("#undo").disabled = find("#clear").disabled = true;
+  if (state !== "live") {
+    find("#undo").disabled = find("#clear").disabled = true;
+    words.offer([]);
+  }
   objects.reset(state === "live");
 });
 session.addEventListener("hello", ({ detail }) => {
   effects.offer(detail);
+  words.offer(detail.words);
   if (hadObjects) toasts.note("Connected again. Click the things to track once more.");
   hadObjects = false;
 });

@@ -74,7 +74,6 @@ export class Objects extends EventTarget {
     swatch.className = "swatch";
     const name = document.createElement("span");
     name.className = "name";
-    name.textContent = `Object ${id}`;
     const sight = document.createElement("span");
     sight.className = "sight";
     choose.append(swatch, name, sight);
@@ -91,10 +90,11 @@ export class Objects extends EventTarget {
     item.dataset.object = id;
     item.append(choose, remove);
     this.#list.append(item);
-    this.#rows.set(id, { item, choose, swatch, sight });
+    this.#rows.set(id, { item, choose, swatch, name, sight });
   }
 
-  #fill({ item, swatch, sight }, { colour, visible }) {
+  #fill({ item, swatch, name, sight }, { id, name: word, colour, visible }) {
+    name.textContent = word ? `${id}: ${word}` : `Object ${id}`;
     item.dataset.visible = visible;
     item.dataset.colour = colour;
     swatch.style.backgroundColor = colour;

@@ -45,6 +45,14 @@ export class Prompts {
     this.#send({ type: "box", ...box, rtp: picture.rtp });
   }
 
+  /** Start an object that is all that the word names. */
+  word(text) {
+    this.#inTurn(async () => {
+      const { object } = await this.#session.request({ type: "text", text });
+      this.#announce(`Looking for ${text} as object ${object}`);
+    });
+  }
+
   undo() {
     this.#inTurn(() => this.#session.request({ type: "undo" }));
   }

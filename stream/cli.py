@@ -129,6 +129,7 @@ def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
         ("negative", "is not on the object"),
         ("box", "encloses the object"),
         ("mask", "is white where the object is"),
+        ("text", "is what the object is called, such as person"),
     ):
         prompts.add_argument(
             f"--{name}", metavar="PROMPT", action="append", default=[], help=f"{text}; repeatable"

@@ -3,6 +3,7 @@
     [OBJECT:]X,Y[@TIME]             a point
     [OBJECT:]X0,Y0,X1,Y1[@TIME]     a box
     [OBJECT:]FILE[@TIME]            a mask: a picture, white on black
+    [OBJECT:]WORD[@TIME]            a word, for all that it names
 
 OBJECT is a number from 1, by default 1. TIME is in seconds (`2.5`) or clock time (`1:02.5`,
 `1:00:02.5`), by default 0, and counts from the first picture. A prompt goes to the first picture
@@ -18,7 +19,7 @@ from pathlib import Path
 from stream import limits, media
 from stream.compose import backgrounds
 from stream.errors import LimitError, MediaError, PromptError
-from stream.prompts import Box, MaskPrompt, Point, Prompt, check
+from stream.prompts import Box, MaskPrompt, Point, Prompt, Text, check
 
 _CUE = re.compile(
     r"(?:([0-9]{1,6}):)?(.*?)"
@@ -70,6 +71,14 @@ def mask(text: str) -> Cue:
     return Cue(time, MaskPrompt(object_id, brightness > brightness.max() // 2))
 
 
+def text(given: str) -> Cue:
+    """Raises PromptError."""
+    object_id, what, time = _split(given)
+    if not what.strip():
+        raise PromptError(f"{given!r} names nothing; wanted [OBJECT:]WORD[@TIME], such as person")
+    return Cue(time, Text(object_id, what.strip()))
+
+
 class Schedule:
     """Gives every prompt to the first picture whose time has come, earliest first.
 
@@ -109,7 +118,7 @@ class Schedule:
 def _order(prompt: Prompt) -> int:
     """Of one moment's prompts: first what says what the object is, then what refines it."""
     match prompt:
-        case MaskPrompt():
+        case Text() | MaskPrompt():
             return 0
         case Box():
             return 1
@@ -130,7 +139,7 @@ def _check_objects(cues: Sequence[Cue]) -> None:
                         f"object {object_id} begins with a negative point; "
                         "first show what it is, with a point, box or mask"
                     )
-            case Box() | MaskPrompt():
+            case Box() | MaskPrompt() | Text():
                 if (object_id, cue.time) in placed:
                     raise PromptError(
                         f"object {object_id} has two boxes or masks at one time; "

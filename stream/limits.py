@@ -57,6 +57,9 @@ MAX_UNSENT = 1024 * 1024
 MAX_AUDIO_DELAY = 1.0
 """How far audio is held back to stay with the picture; also bounds what is held."""
 
+MAX_WORD = 60
+"""Characters of a word that names an object; phrases are not understood anyway."""
+
 BODY_TIMEOUT = 30.0
 """To send a request's body: 10 MiB over a slow link, not a connection held open for ever."""
 

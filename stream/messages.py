@@ -34,6 +34,13 @@ class AddBox:
 
 
 @dataclass(frozen=True, slots=True)
+class AddText:
+    """A word for a new object: all that it names in the picture."""
+
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveObject:
     object_id: int
 
@@ -53,7 +60,7 @@ class SetEffect:
     effect: Effect
 
 
-Request = AddPoint | AddBox | RemoveObject | Undo | Reset | SetEffect
+Request = AddPoint | AddBox | AddText | RemoveObject | Undo | Reset | SetEffect
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +90,12 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class State:
+    """names: of the objects that were asked for by a word."""
+
     objects: tuple[Sighting, ...]
     effect: Effect
     can_undo: bool
+    names: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)

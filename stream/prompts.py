@@ -1,4 +1,5 @@
-"""What a person points at: points, boxes and masks, in pixels of the source picture.
+"""What a person points at or names: points, boxes and masks, in pixels of the source picture, and
+words.
 
 x grows to the right, y downwards; (0, 0) is the outer corner of the first pixel.
 """
@@ -40,11 +41,22 @@ class MaskPrompt:
     mask: NDArray[np.bool_]
 
 
-Prompt = Point | Box | MaskPrompt
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What the object is called: all that the word names in the picture (stream.track.words)."""
+
+    object_id: int
+    word: str
+
+
+Prompt = Point | Box | MaskPrompt | Text
 
 
 def check(prompt: Prompt, width: int, height: int) -> None:
-    """Raise PromptError unless the prompt lies within a picture of width x height."""
+    """Raise PromptError unless the prompt lies within a picture of width x height.
+
+    Whether a word is known is the network's to say.
+    """
     match prompt:
         case Point(_, x, y):
             if not (0 <= x <= width and 0 <= y <= height):

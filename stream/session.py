@@ -25,12 +25,21 @@ from stream.compose.compositor import Compositor
 from stream.compose.effects import HIDES_BACKGROUND, Effect
 from stream.errors import LimitError, MediaError, SegstreamError
 from stream.frames import Frame, Masks
-from stream.limits import KEPT_SIDE, MASK_STALE, MAX_COMMANDS, MAX_SIDE, MAX_UPLOADS, RECENT_FRAMES
+from stream.limits import (
+    KEPT_SIDE,
+    MASK_STALE,
+    MAX_COMMANDS,
+    MAX_OBJECTS,
+    MAX_SIDE,
+    MAX_UPLOADS,
+    RECENT_FRAMES,
+)
 from stream.mailbox import Mailbox, MailboxClosedError
 from stream.messages import (
     Accepted,
     AddBox,
     AddPoint,
+    AddText,
     Event,
     Rejected,
     RemoveObject,
@@ -41,11 +50,15 @@ from stream.messages import (
     Undo,
 )
 from stream.meter import Meter
-from stream.prompts import Box, Point
+from stream.prompts import Box, Point, Text
+from stream.track.words import PERSON, query
 from stream.worker.messages import AddPrompt, Command, Done, Failed, Report, Update
 from stream.worker.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
+
+MAX_NAMES = 4 * MAX_OBJECTS
+"""Of objects, those removed long ago included."""
 
 NOTHING_TRACKED = Update(None, (), can_undo=False, received=0.0, commanded=False)
 
@@ -80,6 +93,8 @@ class Session:
         self._object_ids = itertools.count(1)
         self._tokens = itertools.count()
         self._commands: dict[int, Accepted] = {}
+        self._names: dict[int, str] = {}
+        self._was_prompted = False
         self._tracked = NOTHING_TRACKED
         self._meter = Meter()
         self._egress_dropped = 0
@@ -133,15 +148,19 @@ class Session:
         try:
             match request:
                 case AddPoint(x, y, positive, object_id):
+                    self._was_prompted = True
                     self._return_to(seen)
                     id = next(self._object_ids) if object_id is None else object_id
                     prompt = AddPrompt(Point(id, x, y, positive), object_id is None, seen)
                     self._command(Accepted(number, id), prompt)
                 case AddBox(x0, y0, x1, y1, object_id):
+                    self._was_prompted = True
                     self._return_to(seen)
                     id = next(self._object_ids) if object_id is None else object_id
                     prompt = AddPrompt(Box(id, x0, y0, x1, y1), object_id is None, seen)
                     self._command(Accepted(number, id), prompt)
+                case AddText(word):
+                    self._ask_for(number, word)
                 case RemoveObject() | Undo() | Reset():
                     self._command(Accepted(number), request)
                 case SetEffect(effect):
@@ -152,6 +171,21 @@ class Session:
         except SegstreamError as error:
             self._on_event(Rejected(number, error))
 
+    def _ask_for(self, number: int | None, word: str) -> None:
+        """Raises PromptError for a word that the model does not know, with those that it does."""
+        word = self.words[query(word, self.words)]
+        self._was_prompted = True
+        id = next(self._object_ids)
+        self._names[id] = word
+        while len(self._names) > MAX_NAMES:
+            del self._names[next(iter(self._names))]
+        self._command(Accepted(number, id), AddPrompt(Text(id, word), new=True))
+
+    def _find_person(self) -> None:
+        """Whoever hides the background without having pointed at anything means himself."""
+        if not self._was_prompted and PERSON in self.words:
+            self._ask_for(None, PERSON)
+
     def _return_to(self, seen: int | None) -> None:
         """Let the first prompt find the picture it was made on: while nothing is tracked, the
         tracker keeps no frames of its own."""
@@ -159,6 +193,11 @@ class Session:
             for frame in self._recent:
                 if frame.index == seen:
                     self._tracker.submit(self.id, frame)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """That objects can be asked for by."""
+        return self._tracker.words
 
     def background_names(self) -> tuple[str, ...]:
         return (*backgrounds.names(), *self._uploads)
@@ -177,7 +216,12 @@ class Session:
 
     def tell_state(self) -> None:
         self._on_event(
-            State(self._tracked.sightings, self._compositor.effect, self._tracked.can_undo)
+            State(
+                self._tracked.sightings,
+                self._compositor.effect,
+                self._tracked.can_undo,
+                self._names,
+            )
         )
 
     def tell_stats(self) -> None:
@@ -262,6 +306,8 @@ class Session:
             else:
                 self._on_event(Accepted(number))
                 self.tell_state()
+                if effect.name in HIDES_BACKGROUND:
+                    self._find_person()
 
     def _set_effect(self, effect: Effect, upload: NDArray[np.uint8] | None) -> None:
         name, background = self._background

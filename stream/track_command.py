@@ -11,7 +11,7 @@ from tqdm import tqdm
 from stream import cues, media
 from stream.compose import backgrounds, effects
 from stream.compose.compositor import Compositor
-from stream.compose.effects import Effect
+from stream.compose.effects import HIDES_BACKGROUND, Effect
 from stream.cues import Schedule
 from stream.egress.file import VideoWriter, check_writable
 from stream.errors import EffectError, InputError, LimitError, MediaError
@@ -20,6 +20,7 @@ from stream.settings import Settings
 from stream.track import catalog
 from stream.track.networks.base import Network
 from stream.track.tracker import Tracker
+from stream.track.words import PERSON
 from stream.track_file import Summary, track_file
 
 
@@ -78,12 +79,15 @@ def _network(settings: Settings) -> Network:
 def _schedule(arguments: argparse.Namespace) -> Schedule:
     given = [
         *map(cues.mask, arguments.mask),
+        *map(cues.text, arguments.text),
         *map(cues.box, arguments.box),
         *map(cues.point, arguments.point),
         *(cues.point(text, positive=False) for text in arguments.negative),
     ]
+    if not given and arguments.effect in HIDES_BACKGROUND:
+        given = [cues.text(PERSON)]
     if not given:
-        raise InputError("nothing to track; give a --point, --box or --mask")
+        raise InputError("nothing to track; give a --point, --box, --mask or --text")
     return Schedule(given)
 
 

@@ -115,6 +115,7 @@ class BrightEngine:
     """trackers: all that it made, in order."""
 
     image_size = BrightTracker.image_size
+    words: tuple[str, ...] = ()
     max_batch = 4
 
     def __init__(self) -> None:

@@ -21,6 +21,7 @@ from stream.messages import (
     Accepted,
     AddBox,
     AddPoint,
+    AddText,
     Rejected,
     RemoveObject,
     Reset,
@@ -49,6 +50,7 @@ def read(**message: object) -> Parsed:
             {"type": "box", "x0": 1, "y0": 2, "x1": 3, "y1": 4, "object": None},
             AddBox(1, 2, 3, 4, None),
         ),
+        ({"type": "text", "text": "the person"}, AddText("the person")),
         ({"type": "remove", "object": 3}, RemoveObject(3)),
         ({"type": "undo"}, Undo()),
         ({"type": "clear"}, Reset()),
@@ -83,6 +85,9 @@ def test_requests(message: dict[str, object], request_: object) -> None:
         ({"type": "point", "x": 1, "y": 2, "object": 1.5}, InputError, "object is 1.5"),
         ({"type": "point", "x": 1, "y": 2, "object": 2**60}, InputError, "object is"),
         ({"type": "box", "x0": 1, "y0": 2, "x1": 3}, PromptError, "y1 is null"),
+        ({"type": "text"}, PromptError, "text is null"),
+        ({"type": "text", "text": "  "}, PromptError, "wanted a word"),
+        ({"type": "text", "text": "x" * 61}, PromptError, "at most 60"),
         ({"type": "remove"}, InputError, "object is null"),
         ({"type": "effect"}, EffectError, "None"),
         ({"type": "effect", "name": "sparkle"}, EffectError, "sparkle"),
@@ -160,9 +165,12 @@ def test_events_read_as_the_protocol_says() -> None:
         "code": "unknown_object",
         "message": "no object 9",
     }
-    assert told(State((Sighting(2, True, 0.123456),), Effect("colour"), False)) == {
+    named = {2: "person", 7: "cat"}
+    assert told(State((Sighting(2, True, 0.123456),), Effect("colour"), False, named)) == {
         "type": "state",
-        "objects": [{"id": 2, "colour": colour(2), "visible": True, "area": 0.1235}],
+        "objects": [
+            {"id": 2, "name": "person", "colour": colour(2), "visible": True, "area": 0.1235}
+        ],
         "effect": {"name": "colour", "strength": 0.5, "colour": "#00b140", "background": None},
         "can_undo": False,
     }
@@ -178,12 +186,13 @@ def test_events_read_as_the_protocol_says() -> None:
         "mask_age_ms": None,
         "drops": drops,
     }
-    assert json.loads(hello("abc", "nano", ("room", "upload-1"))) == {
+    assert json.loads(hello("abc", "nano", ("room", "upload-1"), ("person",))) == {
         "type": "hello",
         "session": "abc",
         "model": "nano",
         "effects": list(EFFECTS),
         "backgrounds": ["room", "upload-1"],
+        "words": ["person"],
     }
 
 

@@ -23,6 +23,7 @@ from stream.messages import (
     Accepted,
     AddBox,
     AddPoint,
+    AddText,
     Event,
     Rejected,
     RemoveObject,
@@ -33,6 +34,7 @@ from stream.messages import (
     Stats,
     Undo,
 )
+from stream.prompts import Text
 from stream.session import Session
 from stream.worker.supervisor import Supervisor
 
@@ -342,3 +344,50 @@ async def test_nothing_is_left_after_closing(supervisor: Supervisor) -> None:
         stage.send()
     assert asyncio.all_tasks() == before
     assert not supervisor._streams
+
+
+async def test_a_word_starts_an_object_with_its_usual_name(
+    stage: Stage, engine: BrightEngine
+) -> None:
+    stage.session._tracker.words = ("cat", "person")
+    answer = await stage.ask(AddText("the people"))
+    assert answer == Accepted(1, 1)
+    assert engine.trackers[-1].prompts == [Text(1, "person")]
+    await stage.until(lambda: stage.told(State) and stage.told(State)[-1].objects)
+    assert stage.told(State)[-1].names == {1: "person"}
+    answer = await stage.ask(AddText("zeppelin"))
+    assert isinstance(answer, Rejected)
+    assert "cat, person" in str(answer.error)
+
+
+@pytest.mark.parametrize("effect", ["blur", "colour"])
+async def test_who_hides_the_background_is_found_without_a_click(
+    stage: Stage, engine: BrightEngine, effect: str
+) -> None:
+    stage.session._tracker.words = ("person",)
+    await stage.ask(SetEffect(Effect("overlay")))
+    assert not engine.trackers
+    await stage.ask(SetEffect(Effect(effect)))
+    await stage.ask(Reset())
+    assert stage.told(State)[-1].names == {1: "person"}
+
+
+async def test_who_has_pointed_means_nobody_else(stage: Stage, engine: BrightEngine) -> None:
+    stage.session._tracker.words = ("person",)
+    await stage.ask(AddPoint(30, 20, True, None))
+    await stage.ask(Reset())
+    await stage.ask(SetEffect(Effect("colour")))
+    assert [prompt for prompt in engine.trackers[-1].prompts if isinstance(prompt, Text)] == []
+
+
+async def test_without_the_word_the_whole_picture_stays_hidden(stage: Stage) -> None:
+    await stage.ask(SetEffect(Effect("colour")))
+    assert not [event for event in stage.told(Rejected) if event.number is None]
+    assert stage.told(State)[-1].names == {}
+
+
+async def test_names_do_not_pile_up(stage: Stage) -> None:
+    stage.session._tracker.words = ("person",)
+    for number in range(stream.session.MAX_NAMES + 5):
+        stage.session.request(number, AddText("person"))
+    assert len(stage.session._names) <= stream.session.MAX_NAMES

@@ -9,11 +9,12 @@ from typing import Any
 from stream.compose.effects import EFFECTS, Effect, check
 from stream.compose.palette import colour
 from stream.errors import InputError, LimitError, PromptError, SegstreamError
-from stream.limits import MAX_MESSAGE
+from stream.limits import MAX_MESSAGE, MAX_WORD
 from stream.messages import (
     Accepted,
     AddBox,
     AddPoint,
+    AddText,
     Event,
     Rejected,
     RemoveObject,
@@ -58,9 +59,16 @@ def parse(text: str | bytes) -> Parsed:
         return Parsed(number, InputError("message is nested too deeply"))
 
 
-def hello(session: str, model: str, backgrounds: Sequence[str]) -> str:
+def hello(session: str, model: str, backgrounds: Sequence[str], words: Sequence[str]) -> str:
     """The first message on a channel."""
-    return _text("hello", session=session, model=model, effects=EFFECTS, backgrounds=backgrounds)
+    return _text(
+        "hello",
+        session=session,
+        model=model,
+        effects=EFFECTS,
+        backgrounds=backgrounds,
+        words=words,
+    )
 
 
 def encode(event: Event) -> str:
@@ -72,10 +80,11 @@ def encode(event: Event) -> str:
             return _text("ok", id=number, object=object_id)
         case Rejected(number, error):
             return _text("error", id=number, code=error.code, message=str(error)[:MAX_ERROR])
-        case State(objects, effect, can_undo):
+        case State(objects, effect, can_undo, names):
             shown = [
                 {
                     "id": sighting.object_id,
+                    "name": names.get(sighting.object_id),
                     "colour": colour(sighting.object_id),
                     "visible": sighting.visible,
                     "area": round(sighting.area, 4),
@@ -132,6 +141,8 @@ def _request(message: Mapping[str, Any]) -> Request:
             x1, y1 = _coordinate(message, "x1"), _coordinate(message, "y1")
             object_id = _id(message, "object", optional=True)
             return AddBox(x0, y0, x1, y1, object_id, _id(message, "rtp", optional=True))
+        case "text":
+            return AddText(_word(message))
         case "remove":
             object_id = _id(message, "object", optional=False)
             assert object_id is not None
@@ -144,7 +155,8 @@ def _request(message: Mapping[str, Any]) -> Request:
             return SetEffect(_effect(message))
         case other:
             raise InputError(
-                f"unknown type {_shown(other)}; wanted point, box, remove, undo, clear or effect"
+                f"unknown type {_shown(other)}; "
+                "wanted point, box, text, remove, undo, clear or effect"
             )
 
 
@@ -153,6 +165,15 @@ def _coordinate(message: Mapping[str, Any], key: str) -> float:
     if value is None or abs(value) > MAX_COORDINATE:
         raise PromptError(f"{key} is {_shown(message.get(key))}; wanted a position in pixels")
     return value
+
+
+def _word(message: Mapping[str, Any]) -> str:
+    word = message.get("text")
+    if not isinstance(word, str) or not 0 < len(word.strip()) <= MAX_WORD:
+        raise PromptError(
+            f"text is {_shown(word)}; wanted a word such as person, at most {MAX_WORD} characters"
+        )
+    return word
 
 
 def _id(message: Mapping[str, Any], key: str, *, optional: bool) -> int | None:

@@ -150,7 +150,9 @@ class Peer:
             return
         self._channel = channel
         channel.on("message", self._hear)
-        self._send(control.hello(self.session.id, self._model, self.session.background_names()))
+        session = self.session
+        names, words = session.background_names(), session.words
+        self._send(control.hello(session.id, self._model, names, words))
         self.session.tell_state()
 
     def _hear(self, text: str | bytes) -> None:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stream.prompts import Box, MaskPrompt, Point, Prompt
+from stream.prompts import Box, MaskPrompt, Point, Prompt, Text
+from stream.track import words
 from stream.track.bank import Memory, MemoryBank
 from stream.track.networks.base import (
     BOX_END,
     BOX_START,
+    FIRST_WORD,
     NEGATIVE,
     POSITIVE,
     Decoded,
@@ -27,15 +29,17 @@ class Policy:
     skip_hidden: a frame on which the object is hidden leaves no memory and does not count, so
         that the last memories in which it was seen stay.
     revive: a click on a hidden object starts from the picture alone when the memories deny it.
+    seek: an object that was named and is not to be seen is asked for again on every frame.
     """
 
     corrections_stick: bool = False
     skip_hidden: bool = False
     revive: bool = False
+    seek: bool = False
 
 
 OFFICIAL = Policy()
-LIVE = Policy(corrections_stick=True, skip_hidden=True, revive=True)
+LIVE = Policy(corrections_stick=True, skip_hidden=True, revive=True, seek=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class TrackedObject:
     remembered: the current frame left a memory in the bank.
     tracked: memories led to the current frame; otherwise the object was started on it.
     points: (x, y, label) given on the current frame, in pixels of the source picture.
+    word: label of the word that names the object; None when it has none.
     conditioned: the current frame's features after memory attention; None after a restore.
     finding: what was found on the current frame.
     """
@@ -64,8 +69,13 @@ class TrackedObject:
     remembered: bool = False
     tracked: bool = False
     points: tuple[tuple[float, float, int], ...] = ()
+    word: int | None = None
     conditioned: Tensor = None
     finding: Decoded | None = None
+
+    @property
+    def is_hidden(self) -> bool:
+        return self.finding is not None and self.finding.score <= 0
 
     def copy(self) -> "TrackedObject":
         """As it is now; the tensors are shared, never written to."""
@@ -76,12 +86,23 @@ def advance(
     network: Network, objects: Sequence[TrackedObject], views: Sequence[View], policy: Policy
 ) -> None:
     """Track each object into its next picture, all in one batch."""
-    if not objects:
-        return
     for tracked in objects:
         tracked.clock += tracked.remembered
         tracked.tracked = True
         tracked.points = ()
+    known = [i for i, tracked in enumerate(objects) if tracked.bank.conditioning]
+    _advance_known(network, [objects[i] for i in known], [views[i] for i in known], policy)
+    for tracked, view in zip(objects, views, strict=True):
+        if policy.seek and tracked.word is not None and tracked.is_hidden:
+            _seek(network, tracked, view)
+
+
+def _advance_known(
+    network: Network, objects: Sequence[TrackedObject], views: Sequence[View], policy: Policy
+) -> None:
+    """Those that have a memory; a word may have named nothing yet."""
+    if not objects:
+        return
     features = [view.features for view in views]
     recalls = [tracked.bank.recall(tracked.clock) for tracked in objects]
     conditioned = network.attend(features, recalls)
@@ -107,9 +128,16 @@ def prompt(
     view: View,
     policy: Policy,
 ) -> None:
-    """Apply prompts to the picture that the object is on: the last mask, then box and points."""
+    """Apply prompts to the picture that the object is on: the last word, the last mask, then box
+    and points."""
     masks = [given for given in prompts if isinstance(given, MaskPrompt)]
-    points = [given for given in prompts if not isinstance(given, MaskPrompt)]
+    points = [given for given in prompts if isinstance(given, Point | Box)]
+    named = [given for given in prompts if isinstance(given, Text)]
+    if named:
+        tracked.word = FIRST_WORD + words.query(named[-1].word, network.spec.words)
+        _seek(network, tracked, view)
+    if not masks and not points:
+        return
     if masks:
         tracked.points = ()
         tracked.finding = network.decode_mask(view.features, masks[-1].mask)
@@ -125,6 +153,21 @@ def prompt(
     else:
         tracked.bank.condition(memory)
     tracked.remembered = True
+
+
+def _seek(network: Network, tracked: TrackedObject, view: View) -> None:
+    """Ask for what the object's word names, from the picture alone. Found, it is remembered as a
+    prompted frame; not found, the memories stay as they are."""
+    (fresh,) = network.attend([view.features], [None])
+    label = np.array([tracked.word], np.int32)
+    points = Points(np.zeros((1, 2), np.float32), label)
+    (found,) = network.decode([view.features], [fresh], points)
+    if tracked.finding is None or found.score > 0:
+        tracked.finding, tracked.conditioned = found, fresh
+    if found.score > 0:
+        (spatial,) = network.encode_memory([view.features], [found], prompted=True)
+        tracked.bank.condition(Memory(tracked.clock, spatial, found.pointer))
+        tracked.remembered = True
 
 
 def _collect(
@@ -150,7 +193,7 @@ def _decode_points(network: Network, tracked: TrackedObject, view: View, policy:
     if tracked.conditioned is None:
         recall = tracked.bank.recall(tracked.clock) if tracked.tracked else None
         (tracked.conditioned,) = network.attend([view.features], [recall])
-    hidden = tracked.finding is not None and tracked.finding.score <= 0
+    hidden = tracked.is_hidden
     earlier = None if tracked.finding is None else tracked.finding.logits
     if policy.revive and hidden:
         earlier = None

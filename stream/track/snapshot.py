@@ -19,7 +19,7 @@ from stream.track.bank import Memory, MemoryBank
 from stream.track.networks.base import Decoded, Network, Spec
 from stream.track.objects import TrackedObject
 
-FORMAT = 1
+FORMAT = 2
 
 
 def pack(objects: Iterable[TrackedObject], network: Network) -> bytes:
@@ -47,6 +47,7 @@ def pack(objects: Iterable[TrackedObject], network: Network) -> bytes:
                 "remembered": known.remembered,
                 "tracked": known.tracked,
                 "points": known.points,
+                "word": known.word,
                 "score": finding.score,
                 "iou": finding.iou,
                 "conditioning": [memory.index for memory in bank.conditioning],
@@ -115,6 +116,7 @@ def _object(
         clock=int(entry["clock"]),
         remembered=bool(entry["remembered"]),
         tracked=bool(entry["tracked"]),
+        word=None if entry["word"] is None else int(entry["word"]),
         points=tuple((float(x), float(y), int(label)) for x, y, label in entry["points"]),
         finding=finding,
     )

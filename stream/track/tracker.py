@@ -10,7 +10,8 @@ import numpy as np
 from stream.errors import InputError, LimitError, PromptError, UnknownObject
 from stream.frames import Image, Masks
 from stream.limits import KEPT_FRAMES, MAX_OBJECTS, MAX_POINTS, MAX_UNDO
-from stream.prompts import Point, Prompt, check
+from stream.prompts import Point, Prompt, Text, check
+from stream.track import words
 from stream.track.bank import MemoryBank
 from stream.track.networks.base import Network
 from stream.track.objects import LIVE, OFFICIAL, TrackedObject, View, advance, prompt
@@ -177,6 +178,8 @@ class Tracker:
         for given in prompts:
             check(given, width, height)
             id = given.object_id
+            if isinstance(given, Text):
+                words.query(given.word, self.network.spec.words)
             if id not in points and isinstance(given, Point) and not given.positive:
                 raise PromptError(
                     f"the first point of object {id} is negative; point at the object itself first"

@@ -76,6 +76,10 @@ class NetworkEngine:
     def image_size(self) -> int:
         return self._network.spec.image_size
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        return self._network.spec.words
+
     def new_tracker(self) -> Tracker:
         return Tracker(self._network)
 

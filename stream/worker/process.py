@@ -37,6 +37,11 @@ class Engine(Protocol):
     def image_size(self) -> int: ...
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """That objects can be asked for by."""
+        ...
+
+    @property
     def max_batch(self) -> int:
         """Sessions that may share a step."""
         ...
@@ -85,7 +90,7 @@ def _serve(connection: Connection, load: Load, measure: bool) -> None:
         text = f"the model cannot be used: {type(error).__name__} {error}"[:300]
         connection.send(wire.Unusable(ModelError(text)))
         return
-    connection.send(wire.Hello(engine.image_size, seconds))
+    connection.send(wire.Hello(engine.image_size, seconds, engine.words))
     attach = connection.recv()
     if not isinstance(attach, wire.Attach):
         return

@@ -40,7 +40,7 @@ class Supervisor:
 
     load: makes the engine in the worker. min_rate: masks a second that each session must get for
     another to be let in. silence: seconds after which a worker hangs. max_restarts: in a minute.
-    `restarts` counts them.
+    `restarts` counts them. `words`: that objects can be asked for by, known once started.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Supervisor:
         max_restarts: int = MAX_RESTARTS,
     ) -> None:
         self.restarts = 0
+        self.words: tuple[str, ...] = ()
         self._load = load
         self._launch = launch
         self._silence = silence
@@ -151,6 +152,7 @@ class Supervisor:
             hello, memory = link.greet(SLOTS, self._stopping, None if first else WORKER_START)
             if hello.step_seconds is not None:
                 self._step_seconds = hello.step_seconds
+            self.words = hello.words
             self._pinged = self._heard = False
             self._link = link
             link.listen(self._hear)

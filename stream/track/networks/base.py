@@ -21,6 +21,9 @@ HIDDEN_LOGIT = -1024.0
 POSITIVE, NEGATIVE, BOX_START, BOX_END, PADDING = 1, 0, 2, 3, -1
 """Point labels as SAM's prompt encoder knows them; a box is its two corners."""
 
+FIRST_WORD = 4
+"""Labels from here on are ours: learned queries for words, which lie nowhere in the picture."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -30,12 +33,14 @@ class Spec:
     num_memories: spatial memories that attend, the conditioning frame's slot included.
     num_pointers: object pointers that attend, likewise.
     multimask_points: (least, most) points with which the best of three masks is taken.
+    words: that it has learned queries for; the first one's label is FIRST_WORD.
     """
 
     image_size: int
     num_memories: int = 7
     num_pointers: int = 16
     multimask_points: tuple[int, int] = (0, 1)
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

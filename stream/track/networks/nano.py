@@ -9,13 +9,18 @@ start the training.
 
 from typing import Any
 
+import torch
 from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
 from sam2.modeling.memory_encoder import CXBlock, Fuser, MaskDownSampler, MemoryEncoder
 from sam2.modeling.position_encoding import PositionEmbeddingSine
+from sam2.modeling.sam.prompt_encoder import PromptEncoder
 from sam2.modeling.sam.transformer import RoPEAttention
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
+
+from stream.track.networks.base import FIRST_WORD
+from stream.track.words import WORDS
 
 WIDTH = 128
 MEMORY_WIDTH = 64
@@ -108,6 +113,23 @@ class Trunk(nn.Module):
         return outputs
 
 
+class WordPromptEncoder(PromptEncoder):  # type: ignore[misc]
+    """SAM's prompt encoder with one more kind of point label: FIRST_WORD + n is the learned query
+    of the n-th word, without a place."""
+
+    def __init__(self, words: tuple[str, ...], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.words = words
+        self.word_embeddings = nn.Embedding(len(words), self.embed_dim)
+
+    def _embed_points(self, points: Tensor, labels: Tensor, pad: bool) -> Tensor:
+        embedded = super()._embed_points(points, labels, pad)
+        if pad:
+            labels = torch.cat([labels, -torch.ones_like(labels[:, :1])], dim=1)
+        words = self.word_embeddings((labels.long() - FIRST_WORD).clamp(min=0))
+        return torch.where((labels >= FIRST_WORD).unsqueeze(-1), words, embedded)
+
+
 def build(image_size: int = 256, cls: type[SAM2Base] = SAM2Base, **kwargs: Any) -> SAM2Base:
     """nano with random weights, in evaluation mode, as an instance of `cls`.
 
@@ -149,6 +171,13 @@ def build(image_size: int = 256, cls: type[SAM2Base] = SAM2Base, **kwargs: Any) 
         image_size=image_size,
         num_maskmem=7,
         **{**SAM21_OPTIONS, **kwargs},
+    )
+    model.sam_prompt_encoder = WordPromptEncoder(
+        WORDS,
+        embed_dim=WIDTH,
+        image_embedding_size=(side[0], side[1]),
+        input_image_size=(image_size, image_size),
+        mask_in_chans=16,
     )
     return model.eval()
 

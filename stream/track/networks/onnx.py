@@ -68,6 +68,7 @@ class OnnxNetwork:
             manifest["num_memories"],
             manifest["num_pointers"],
             tuple(manifest["multimask_points"]),
+            tuple(manifest.get("words", ())),
         )
         self._stability: dict[str, float] | None = manifest["stability"]
         self._logit_clamp: float = manifest["logit_clamp"]

@@ -60,6 +60,7 @@ class Sam2Network:
             model.num_maskmem,
             model.max_obj_ptrs_in_encoder,
             (model.multimask_min_pt_num, model.multimask_max_pt_num),
+            tuple(getattr(model.sam_prompt_encoder, "words", ())),
         )
         self._mean = torch.tensor(MEAN, device=device).view(3, 1, 1)
         self._deviation = torch.tensor(DEVIATION, device=device).view(3, 1, 1)

@@ -1,0 +1,96 @@
+"""Words that a network was taught: which there are, and what people call them.
+
+A word is a prompt like a click: the network has a learned query for each. It means all that the
+word names in the picture together: "person" is everybody.
+"""
+
+from collections.abc import Sequence
+
+from stream.errors import PromptError
+
+WORDS = (
+    "object", "person", "face", "hair", "skin", "shoes", "bag", "pants", "dress", "coat", "shirt",
+    "skirt", "sweater", "suit", "hat", "glasses", "belt", "scarf", "socks", "shorts", "tie",
+    "cat", "dog", "horse", "cow", "elephant", "bear", "tiger", "turtle", "monkey", "otter", "deer",
+    "fish", "flower", "plant", "car", "wheel", "truck", "bus", "motorcycle", "bicycle", "bottle",
+    "cup", "bowl", "plate", "wine glass", "knife", "fork", "spoon", "chair", "couch", "bed",
+    "table", "tv", "laptop", "keyboard", "mouse", "phone", "book", "clock", "sink", "oven",
+    "toilet", "refrigerator", "umbrella", "ball", "bench", "vase", "pizza", "banana",
+)  # fmt: skip
+"""What the embedded model is taught, in the order of its queries: at the end new ones may be
+added. "object" is whatever stands out."""
+
+PERSON = "person"
+
+SYNONYMS = {
+    PERSON: (
+        "people", "persons", "human", "humans", "man", "men", "woman", "women", "boy", "girl",
+        "child", "children", "kid", "kids", "guy", "lady", "pedestrian", "me", "myself", "body",
+        "everybody", "everyone", "speaker",
+    ),
+    "object": ("thing", "salient object", "foreground", "anything", "subject"),
+    "shoes": ("shoe", "boots", "boot", "sandals", "heels", "loafers", "sneakers", "footwear"),
+    "bag": ("purse", "handbag", "backpack", "bags", "rucksack"),
+    "pants": ("jeans", "trousers", "leggings", "trouser"),
+    "coat": ("jacket", "blazer", "cape", "vest", "cardigan"),
+    "shirt": ("t-shirt", "tshirt", "tee", "blouse", "top"),
+    "sweater": ("jumper", "sweatshirt", "pullover", "hoodie"),
+    "dress": ("gown", "romper"),
+    "hat": ("cap", "beanie"),
+    "glasses": ("sunglasses", "spectacles", "eyeglasses"),
+    "socks": ("stockings", "tights", "sock"),
+    "cat": ("cats", "kitten", "kitty"),
+    "dog": ("dogs", "puppy", "hound"),
+    "horse": ("horses", "pony"),
+    "cow": ("cows", "cattle", "bull"),
+    "monkey": ("rhesus monkey", "monkeys", "ape"),
+    "flower": ("flowers", "blossom"),
+    "plant": ("potted plant", "houseplant"),
+    "car": ("cars", "automobile", "vehicle", "auto"),
+    "wheel": ("car wheel", "wheels", "tyre", "tire"),
+    "truck": ("lorry", "trucks"),
+    "motorcycle": ("motorbike", "moto", "scooter"),
+    "bicycle": ("bike", "bicycles", "cycle"),
+    "bottle": ("bottles", "flask"),
+    "cup": ("mug", "mugs", "cups", "teacup"),
+    "plate": ("dish", "saucer"),
+    "wine glass": ("glass", "goblet"),
+    "couch": ("sofa", "settee"),
+    "table": ("dining table", "desk"),
+    "tv": ("television", "monitor", "screen"),
+    "laptop": ("notebook", "computer"),
+    "phone": ("cell phone", "mobile", "smartphone", "telephone"),
+    "refrigerator": ("fridge",),
+    "oven": ("stove",),
+    "ball": ("sports ball", "football"),
+}  # fmt: skip
+"""Word -> what else people say for it."""
+
+_CANONICAL = {other: word for word, others in SYNONYMS.items() for other in others}
+
+ARTICLES = ("the", "a", "an", "my", "all")
+
+
+def canonical(text: str) -> str:
+    """A word's usual form: lower case, no article, the synonym that `SYNONYMS` knows."""
+    parts = text.lower().split()
+    while len(parts) > 1 and parts[0] in ARTICLES:
+        del parts[0]
+    word = " ".join(parts)
+    return _CANONICAL.get(word, word)
+
+
+def query(text: str, known: Sequence[str]) -> int:
+    """The number of the query among `known`. Raises PromptError that lists them."""
+    if not known:
+        raise PromptError(
+            "this model knows no words: point at the object or draw a box, or use model nano"
+        )
+    word = canonical(text)
+    if word not in known:
+        raise PromptError(
+            f"the word {text.strip()[:60]!r} is not known. Known are: {', '.join(known)}. "
+            "For anything else click on it or draw a box; any phrase will need an "
+            "open-vocabulary detector, which this version does not have"
+        )
+    return known.index(word)

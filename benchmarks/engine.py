@@ -2,8 +2,11 @@
 
     python -m benchmarks.engine --json [--quick]
 
-Both run the embedded model's torch weights on the same pictures, turn by turn in one run;
-the third is the embedded model as the program runs it, on exported graphs.
+All have the embedded model's weights and see the same pictures, turn by turn in one run.
+
+steps_per_s: the tracker as the program runs it, on the exported graphs. torch_steps_per_s: the
+same tracker on the torch modules that the official predictor uses. Memory: what one object adds,
+counted in arrays that are kept, and each process's peak.
 """
 
 import gc
@@ -42,6 +45,11 @@ WARM = 16
 """Frames until the memory bank is full and a step costs what it will always cost."""
 
 Step = Callable[[Image], object]
+
+
+def side() -> int:
+    """Of the embedded model's input, in pixels."""
+    return catalog.MODELS[catalog.EMBEDDED].sizes[0]
 
 
 def pictures(size: int, count: int) -> list[Image]:
@@ -115,14 +123,14 @@ def growth(who: str, frames: int) -> tuple[int, float | None]:
 
 
 def _growth(who: str, frames: int) -> tuple[int, float | None]:
-    shown = pictures(256, frames)
+    shown = pictures(side(), frames)
     if who == "official":
         step, official = official_steps(shown, 1)
         # The predictor wants the whole clip in advance; its pictures grow with the stream too.
         pixels = official.state["images"][0].nbytes
         root: object = official.state["output_dict_per_obj"]
     else:
-        network = catalog.load() if who == "nano" else Sam2Network(nano_model())
+        network = catalog.load() if who == "ours" else Sam2Network(nano_model())
         step, tracker = our_steps(network, shown, 1)
         pixels, root = 0, (tracker._objects, tracker._undo, tracker._frames)
     sizes = []
@@ -146,7 +154,7 @@ def peak_mb() -> float | None:
 
 def session_rates(count: int) -> dict[str, float]:
     """Steps a second and session, one object each, when sessions step together."""
-    network, shown, found = catalog.load(), pictures(256, count), {}
+    network, shown, found = catalog.load(), pictures(side(), count), {}
     for sessions in SESSIONS:
         trackers = [our_steps(network, shown, 1)[1] for _ in range(sessions)]
 
@@ -159,7 +167,7 @@ def session_rates(count: int) -> dict[str, float]:
 
 def snapshot_cost(network: Network, count: int) -> dict[str, float]:
     """Size of one object's snapshot when its memory is full, and the median time to take it."""
-    shown = pictures(256, count)
+    shown = pictures(side(), count)
     step, tracker = our_steps(network, shown, 1)
     times = []
     for image in shown[1:]:
@@ -188,23 +196,24 @@ def main() -> None:
     arguments = machine.parser(__doc__).parse_args()
     measured = 5 if arguments.quick else 30
     count = 1 + WARM + measured
-    ours, official, exported = {}, {}, {}
+    ours, official, torch_rates = {}, {}, {}
     for objects in tqdm(OBJECTS, "objects", file=sys.stderr):
-        shown = pictures(256, count)
+        shown = pictures(side(), count)
         steps = {
-            "ours": our_steps(Sam2Network(nano_model()), shown, objects)[0],
+            "ours": our_steps(catalog.load(), shown, objects)[0],
             "official": official_steps(shown, objects)[0],
-            "exported": our_steps(catalog.load(), shown, objects)[0],
+            "torch": our_steps(Sam2Network(nano_model()), shown, objects)[0],
         }
         found = rates(steps, shown)
         ours[str(objects)], official[str(objects)] = found["ours"], found["official"]
-        exported[str(objects)] = found["exported"]
+        torch_rates[str(objects)] = found["torch"]
     frames = 40 if arguments.quick else 200
-    kept = {who: growth(who, frames) for who in ("ours", "official", "nano")}
+    kept = {who: growth(who, frames) for who in ("ours", "official", "torch")}
     result = {
+        "image_size": side(),
         "steps_per_s": ours,
         "official_steps_per_s": official,
-        "exported_steps_per_s": exported,
+        "torch_steps_per_s": torch_rates,
         "session_steps_per_s": session_rates(count),
         "nano_steps_per_s": nano_rates(lambda size: pictures(size, count)),
         "bytes_per_1000_frames": kept["ours"][0],

@@ -1,7 +1,8 @@
 """How well the tracker follows one object through the clips of DAVIS-2016.
 
-The first frame's annotation gives the prompt: the mask itself, one click, or a box. J, F and
-their mean JF are means over the clips, 0 to 1, higher is better.
+The first frame's annotation gives the prompt: the mask itself, one click, or a box; or a word is
+the prompt (--text), for all that it names. J, F and their mean JF are means over the clips, 0 to
+1, higher is better.
 """
 
 import sys
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from benchmarks import davis, machine, sheet
 from stream.errors import SegstreamError
 from stream.frames import Frame, Image
-from stream.prompts import Box, MaskPrompt, Point, Prompt
+from stream.prompts import Box, MaskPrompt, Point, Prompt, Text
 from stream.track import catalog
 from stream.track.tracker import Tracker
 
@@ -60,7 +61,9 @@ def box(mask: NDArray[np.bool_]) -> Box:
     return Box(OBJECT, x, y, x + width, y + height)
 
 
-PROMPTS: dict[str, Callable[[NDArray[np.bool_]], Prompt]] = {
+MakePrompt = Callable[[NDArray[np.bool_]], Prompt]
+
+PROMPTS: dict[str, MakePrompt] = {
     "mask": mask_prompt,
     "click": click,
     "box": box,
@@ -78,8 +81,13 @@ def full_size(logits: NDArray[np.float32], width: int, height: int) -> NDArray[n
     return cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR) > 0
 
 
-def track(tracker: Tracker, clip: davis.Clip, kind: str, progress: tqdm) -> Result:  # type: ignore[type-arg]
-    """Follow the object of one clip from a prompt of `kind` on its first frame."""
+def track(
+    tracker: Tracker,
+    clip: davis.Clip,
+    make_prompt: MakePrompt,
+    progress: tqdm,  # type: ignore[type-arg]
+) -> Result:
+    """Follow the object of one clip, from the prompt that its first annotation makes."""
     tracker.reset()
     scores: list[tuple[float, float]] = []
     tiles: list[NDArray[np.uint8]] = []
@@ -90,7 +98,7 @@ def track(tracker: Tracker, clip: davis.Clip, kind: str, progress: tqdm) -> Resu
     ):
         rgb, truth = davis.read_picture(picture), davis.read_mask(annotation)
         seen = image(rgb, index, tracker.image_size)
-        prompts = [PROMPTS[kind](truth)] if index == 0 else []
+        prompts = [make_prompt(truth)] if index == 0 else []
         started = time.perf_counter()
         masks = tracker.step(seen, prompts)
         seconds += time.perf_counter() - started
@@ -122,6 +130,7 @@ def summary(results: list[Result]) -> dict[str, Any]:
 def main() -> int:
     parser = machine.parser(__doc__)
     parser.add_argument("--prompt", choices=PROMPTS, default="mask", help="on the first frame")
+    parser.add_argument("--text", metavar="WORD", help="the prompt instead")
     parser.add_argument(
         "--data", type=Path, default=davis.DATA, help="a folder laid out as DAVIS is"
     )
@@ -129,13 +138,16 @@ def main() -> int:
     parser.add_argument("--model", default="nano", help="one of stream.track.catalog")
     parser.add_argument("--sheet", type=Path, help="write a PNG with four frames of every clip")
     options = parser.parse_args()
+    make_prompt = PROMPTS[options.prompt]
+    if options.text:
+        make_prompt = lambda _: Text(OBJECT, options.text)  # noqa: E731
     try:
         clips = davis.clips(options.data, [name for name in options.clips.split(",") if name])
         if options.quick:
             clips = [clip.first(QUICK_FRAMES) for clip in clips[:QUICK_CLIPS]]
         tracker = Tracker(catalog.load(options.model))
         with tqdm(total=sum(map(len, clips)), unit="frame", file=sys.stderr) as progress:
-            results = [track(tracker, clip, options.prompt, progress) for clip in clips]
+            results = [track(tracker, clip, make_prompt, progress) for clip in clips]
     except (davis.DavisError, SegstreamError) as error:
         print(f"accuracy: {error}", file=sys.stderr)
         return 2
@@ -146,7 +158,8 @@ def main() -> int:
         print(f"{name:20} J {clip['J']:.3f}  F {clip['F']:.3f}")
     print(f"{'mean':20} J {found['J']:.3f}  F {found['F']:.3f}  J&F {found['JF']:.3f}")
     if options.json:
-        described = {"prompt": options.prompt, "model": options.model, "quick": options.quick}
+        prompt = options.text or options.prompt
+        described = {"prompt": prompt, "model": options.model, "quick": options.quick}
         machine.print_json({**found, **described})
     return 0
 

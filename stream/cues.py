@@ -142,7 +142,7 @@ def _check_objects(cues: Sequence[Cue]) -> None:
             case Box() | MaskPrompt() | Text():
                 if (object_id, cue.time) in placed:
                     raise PromptError(
-                        f"object {object_id} has two boxes or masks at one time; "
+                        f"object {object_id} has two boxes, masks or words at one time; "
                         "number the objects, for example 1:40,60,200,300 and 2:220,60,380,300"
                     )
                 placed.add((object_id, cue.time))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, davis, machine, sheet
+from benchmarks import accuracy, davis, machine, sheet, soak
 from stream.prompts import check
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,6 +110,17 @@ def test_accuracy_follows_the_swan(prompt: str, tmp_path: Path) -> None:
     assert result["J"] > 0.6
     assert result["steps_per_s"] > 0
     assert picture.stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_soak_looks_at_both_processes_and_nothing_goes_wrong() -> None:
+    found = soak.soak(4 * soak.LOOK)
+    assert found["errors"] == []
+    assert found["restarts"] == 0
+    for process in ("server", "worker"):
+        assert found[process]["first_mib"] > 20
+    assert found["files"][0] == found["files"][1]
+    assert found["threads"][0] == found["threads"][1]
 
 
 def test_accuracy_says_what_is_wrong_with_the_data() -> None:

@@ -70,6 +70,13 @@ def test_all_the_ways_to_point(tmp_path, clip):
     assert len(clips.pictures(tmp_path / "o.webm")) == 4
 
 
+@pytest.mark.parametrize("arguments", [("--text", "a person"), ("--effect", "blur")])
+def test_a_word_needs_no_coordinates(tmp_path, clip, arguments):
+    target = tmp_path / "o.mp4"
+    assert main(["track", str(clip), *arguments, "-o", str(target), "-q"]) == 0
+    assert len(clips.pictures(target)) == 4
+
+
 @pytest.mark.parametrize("background", ["name", "file"])
 def test_a_background_means_the_effect_picture(tmp_path, clip, background):
     name = "mountains"
@@ -99,6 +106,9 @@ POINT = ("--point", "60,60")
         (("--box", "40,40,40,80"), "box"),
         (("--box", "0,0,9,9", "--box", "20,20,30,30"), "number the objects"),
         (("--negative", "5,5"), "first show what it is"),
+        (("--text", "zeppelin"), "Known are: .*person"),
+        (("--text", "@1"), "names nothing"),
+        (("--text", "cat", "--text", "dog"), "number the objects"),
         ((*POINT, "--point", "2:60,60@99"), "99 s"),
         (("--mask", "none.png"), "none.png"),
         ((*POINT, "--effect", "sparkle"), "overlay"),

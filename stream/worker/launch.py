@@ -23,7 +23,7 @@ ALLOCATOR: Mapping[str, str] = {
     "MALLOC_TOP_PAD_": "67108864",
     "MALLOC_ARENA_MAX": "2",
 }
-"""glibc reads these when a process starts; what is set already stays. See docs/allocator.md."""
+"""glibc reads these when a process starts; what is set already stays. See docs/performance.md."""
 
 
 class Handle(Protocol):

@@ -185,9 +185,9 @@ class ClipMaker:
             self.library.draw_thing(rng),
             x,
             y,
-            [max(0.04, s) for s in drift(rng, frames, size, 0.03 * size)],
+            [max(0.04, s) for s in drift(rng, frames, size, rng.choice((0.03, 0.08)) * size)],
             drift(rng, frames, rng.uniform(-0.3, 0.3), 0.06),
-            drift(rng, frames, rng.uniform(-0.15, 0.15), 0.03),
+            drift(rng, frames, rng.uniform(-0.15, 0.15), 0.05),
             hidden,
             rng.uniform(0.7, 1.2),
             rng.uniform(-20, 20),
@@ -210,13 +210,13 @@ class ClipMaker:
             y = top + h / 2 + rng.uniform(-0.35, 0.35) * max(0.0, high - 0.5 * h)
             x = min(max(x, wide / 2), width - wide / 2)
             y = min(max(y, high / 2), height - high / 2)
-        zoom = drift(rng, frames, 1.0, 0.03)
-        xs = drift(rng, frames, x, rng.choice((0.005, 0.03)) * wide)
+        zoom = drift(rng, frames, 1.0, rng.choice((0.02, 0.07)))
+        xs = drift(rng, frames, x, rng.choice((0.005, 0.03, 0.06)) * wide)
         if rng.random() < 0.5 * self.recipe.leaving:
             xs = excursion(rng, xs, absence(rng, frames), wide)
         return _Camera(
             xs,
-            drift(rng, frames, y, rng.choice((0.005, 0.03)) * high),
+            drift(rng, frames, y, rng.choice((0.005, 0.03, 0.06)) * high),
             [wide * max(0.3, z) for z in zoom],
             [high * max(0.3, z) for z in zoom],
             drift(rng, frames, rng.choice((0.0, rng.uniform(-0.25, 0.25))), 0.02),

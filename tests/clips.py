@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from benchmarks.davis import DATA, clips, read_mask, read_picture
 from stream.frames import Image
+from stream.track import catalog
 
-SIZE = 256
+SIZE = catalog.MODELS[catalog.EMBEDDED].sizes[0]
+"""Side of the embedded model's input, in pixels."""
 
 
 @cache

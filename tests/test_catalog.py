@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from clips import SIZE
 from sam2.modeling.sam2_base import SAM2Base
 
 from stream.errors import ModelError
@@ -60,7 +61,7 @@ def test_the_embedded_model_needs_no_torch() -> None:
         ("sam3", "there are nano, sam2.1-tiny"),
         ("sam2.1-tiny@300", "wanted one of 1024, 512, 256"),
         ("sam2.1-tiny@", "wanted one of 1024, 512, 256"),
-        ("nano@512", "wanted one of 256"),
+        ("nano@512", f"wanted one of {SIZE}"),
         ("", "no model"),
     ],
 )
@@ -206,5 +207,5 @@ def test_weights_that_are_not_there(tiny, tmp_path: Path) -> None:
 
 
 def test_nano_takes_a_folder_of_graphs() -> None:
-    assert catalog.load("nano", weights=catalog.assets()).spec.image_size == 256
-    assert catalog.load("nano@256", weights=catalog.assets()).spec.image_size == 256
+    assert catalog.load("nano", weights=catalog.assets()).spec.image_size == SIZE
+    assert catalog.load(f"nano@{SIZE}", weights=catalog.assets()).spec.image_size == SIZE

@@ -48,7 +48,7 @@ def test_list_tells_what_is_there_and_what_it_needs(capsys, cached, monkeypatch)
     monkeypatch.setattr(catalog, "has_extra", lambda: False)
     lines = run(capsys, "list")[1].splitlines()
     nano, tiny, small = lines[1:4]
-    assert nano.split()[:2] == ["nano", "256"]
+    assert nano.split()[:2] == ["nano", str(MODELS["nano"].sizes[0])]
     assert nano.endswith("in the program")
     assert tiny.startswith(f"{FAMILY}  ")
     assert "1024, 512" in tiny

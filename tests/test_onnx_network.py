@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from clips import centre, picture, truth
+from clips import SIZE, centre, picture, truth
 
 from stream.errors import ModelError
 from stream.frames import Masks
@@ -60,7 +60,7 @@ def test_the_embedded_graphs_equal_the_torch_model() -> None:
 def test_an_export_equals_its_model_whatever_its_options(tmp_path: Path) -> None:
     """Binarised prompts and the fallback of unstable masks, as SAM 2.1 is published with."""
     model = nano.build(
-        256,
+        SIZE,
         binarize_mask_from_pts_for_mem_enc=True,
         sam_mask_decoder_extra_args={
             "dynamic_multimask_via_stability": True,

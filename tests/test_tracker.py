@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from clips import centre, iou, picture, truth
+from clips import SIZE, centre, iou, picture, truth
 
 from benchmarks.engine import kept_bytes
 from stream.errors import InputError, LimitError, PromptError, UnknownObject
@@ -33,7 +33,7 @@ def click(object_id: int = 1, index: int = 0) -> Point:
 def test_a_click_finds_the_dog_and_tracking_keeps_it(tracker: Tracker) -> None:
     masks = tracker.step(picture("dog", 0), [click()])
     assert masks.object_ids == (1,)
-    assert masks.logits.shape == (1, 64, 64)
+    assert masks.logits.shape == (1, SIZE // 4, SIZE // 4)
     assert masks.logits.dtype == np.float32
     assert iou(masks.logits[0], truth("dog", 0)) > 0.6
     for index in range(1, 20):
@@ -55,7 +55,7 @@ def test_a_box_and_a_mask_find_it_too(tracker: Tracker) -> None:
 def test_a_picture_without_objects_gives_no_masks(tracker: Tracker) -> None:
     masks = tracker.step(picture("dog", 0))
     assert masks.object_ids == ()
-    assert masks.logits.shape == (0, 64, 64)
+    assert masks.logits.shape == (0, SIZE // 4, SIZE // 4)
 
 
 def run(tracker: Tracker, first: int, last: int) -> Masks:
@@ -146,7 +146,7 @@ def test_prompts_before_the_first_picture_and_pictures_of_a_wrong_size(tracker: 
     with pytest.raises(InputError, match="no picture yet"):
         tracker.prompt([click()])
     image = picture("dog", 0)
-    with pytest.raises(InputError, match=r"wanted \(256, 256, 3\)"):
+    with pytest.raises(InputError, match=rf"wanted \({SIZE}, {SIZE}, 3\)"):
         tracker.step(replace(image, rgb=image.rgb[:100]))
 
 

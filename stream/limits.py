@@ -11,7 +11,7 @@ MAX_UNDO = 16
 
 KEPT_FRAMES = 8
 """Tracked frames that a late click can go back to: at 10 to 25 a second, as far back as a person
-and the network are late. Each keeps its features: half a megabyte for nano at 256, 16 MB for a full
+and the network are late. Each keeps its features: 1.2 MB for nano at 384, 16 MB for a full
 model at 1024."""
 
 RECENT_FRAMES = 8

@@ -71,6 +71,6 @@ def test_damaged_data_are_refused_and_change_nothing(network: Network) -> None:
 
 
 def test_another_networks_snapshot_is_refused(network: Network) -> None:
-    larger = Tracker(Sam2Network(nano_model(image_size=384)))
-    with pytest.raises(InputError, match=r"shape \[384, 7, 16\]"):
-        Tracker(network).restore(larger.snapshot())
+    smaller = Tracker(Sam2Network(nano_model(image_size=256)))
+    with pytest.raises(InputError, match=r"shape \[256, 7, 16\]"):
+        Tracker(network).restore(smaller.snapshot())

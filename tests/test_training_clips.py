@@ -8,8 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stream.track.words import WORDS
 from stream.training.clips import MIN_PIXELS, ClipMaker, Recipe
-from stream.training.library import Library, LibraryError, read_labels, read_rgb, targets
+from stream.training.library import (
+    COMPLETE,
+    Library,
+    LibraryError,
+    absent,
+    read_labels,
+    read_rgb,
+    spoken,
+    targets,
+)
 from stream.training.motion import absence, drift, excursion
 from tests.training_pictures import SIDE, draw
 
@@ -118,3 +128,25 @@ def test_paths_are_smooth_and_excursions_come_back() -> None:
         moved = excursion(rng, path[:frames], away, 3.0)
         assert [i for i in range(frames) if moved[i] != path[i]] == list(away)
     assert not absence(rng, 1)
+
+
+def test_words_name_all_of_their_labels_and_absent_ones_nothing(root: Path) -> None:
+    maker = ClipMaker(Library(root), Recipe(objects=3, spoken=True), random.Random(4), 96)
+    seen: set[str] = set()
+    for _ in range(30):
+        clip = maker.make()
+        assert len(clip.words) == len(clip.masks)
+        for word, mask in zip(clip.words, clip.masks[:, 0], strict=True):
+            name = WORDS[word]
+            assert name in ("phone", "cup", "person") or not mask.any()
+            seen.add(name if mask.any() else "absent")
+    assert seen == {"phone", "cup", "person", "absent"}
+
+
+def test_what_has_no_word_is_never_asked_for_and_a_whole_has_its_own(root: Path) -> None:
+    pictures = {picture.name: picture for picture in Library(root).pictures()}
+    parts = next(p for p in pictures.values() if p.source == "ccp")
+    labels = read_labels(parts)
+    assert spoken(parts, labels)["person"] == (1, 2)
+    assert "zeppelin" not in spoken(parts, labels)
+    assert set(absent(parts, ["person"])) == COMPLETE["ccp"] - {"person"}

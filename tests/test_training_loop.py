@@ -20,6 +20,9 @@ from stream.training.schedule import STAGES, Stage
 from stream.training.unroll import Batch, Plan
 from tests.training_pictures import draw
 
+SIZE = 128
+"""Of the input, in pixels: smaller than any model's, and faster."""
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -28,12 +31,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def options(root: Path, tmp_path: Path) -> Options:
-    return Options(root, tmp_path, 0.0, "mixed", threads=1, workers=0, share=0.02)
+    return Options(root, tmp_path, 0.0, "mixed", size=SIZE, threads=1, workers=0, share=0.02)
 
 
 def batch(root: Path, frames: int, clips: int = 2) -> Batch:
     recipe = Recipe(frames=frames, objects=2, pasted=0.0)
-    maker = ClipMaker(Library(root), recipe, random.Random(frames), 256)
+    maker = ClipMaker(Library(root), recipe, random.Random(frames), SIZE)
     return collate([maker.make() for _ in range(clips)])
 
 

@@ -52,7 +52,7 @@ def _sam21(configuration: str, file: str, size: int, sha256: str) -> Model:
 # against (micro_sam/v2/util.py). Several other projects that pin the same files name the same
 # ones, and the sizes.
 MODELS = {
-    EMBEDDED: Model((256,)),
+    EMBEDDED: Model((384,)),
     "sam2.1-tiny": _sam21(
         "t",
         "sam2.1_hiera_tiny.pt",

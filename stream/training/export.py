@@ -1,6 +1,6 @@
 """Turn a SAM 2 in torch into the four graphs that the program runs without torch.
 
-    python -m stream.training.export [--weights nano.pt] [--out stream/assets/nano]
+    python -m stream.training.export [--weights nano.pt] [--out stream/assets/nano] [--size 384]
 
 The graphs (stream.training.graphs) hold everything that needs weights; what is only policy (which
 memories attend, which of the candidate masks is taken, occlusion) stays in numpy
@@ -176,8 +176,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Export a checkpoint of nano to ONNX graphs.")
     parser.add_argument("--weights", type=Path, default=NANO, help="checkpoint to export")
     parser.add_argument("--out", type=Path, default=catalog.assets(), help="folder to write to")
+    parser.add_argument("--size", type=int, help="side of the input; default: the trained one")
     arguments = parser.parse_args()
-    export(nano_model(arguments.weights), arguments.out, "nano")
+    model = nano_model(arguments.weights, image_size=arguments.size)
+    export(model, arguments.out, "nano")
     for file in sorted(arguments.out.iterdir()):
         print(f"{file.stat().st_size / 1e6:7.2f} MB  {file}")
 

@@ -62,7 +62,7 @@ def test_a_dead_server_is_noticed_and_its_successor_found(open_screen, webcam, t
         screen.page.set_input_files("#upload", picture)
         screen.holds(lambda output, source: tint(output, source, CORNER, RED) > 0.7)
         screen.click((0.45, 0.46))
-        screen.wait_objects(1)
+        screen.wait_objects(2)  # the person was found by itself when the background was hidden
 
         server.stop(signal.SIGKILL)
         screen.page.wait_for_selector("body[data-state=lost]")

@@ -41,6 +41,8 @@ from stream.training.export import export
 OBJECTS = (1, 4, 16)
 SESSIONS = (1, 2, 4)
 SIZES = (256, 384)
+"""Of the input; the program's own among them."""
+
 WARM = 16
 """Frames until the memory bank is full and a step costs what it will always cost."""
 
@@ -71,7 +73,7 @@ def our_steps(network: Network, shown: list[Image], objects: int) -> tuple[Step,
 
 
 def official_steps(shown: list[Image], objects: int) -> tuple[Step, OfficialStream]:
-    model = nano_model(cls=SAM2VideoPredictor)
+    model = nano_model(cls=SAM2VideoPredictor, image_size=len(shown[0].rgb))
     assert isinstance(model, SAM2VideoPredictor)
     official = OfficialStream(model, shown)
     for prompt in prompts(objects):
@@ -178,17 +180,36 @@ def snapshot_cost(network: Network, count: int) -> dict[str, float]:
     return {"bytes": len(data), "ms": round(1000 * statistics.median(times), 2)}
 
 
-def nano_rates(shown_of: Callable[[int], list[Image]]) -> dict[str, float]:
-    """The exported graphs at each input size, one object."""
+def graphs(size: int) -> OnnxNetwork:
+    """The embedded model as the program runs it, at another input size."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls its own exporter deprecated
+        export(nano_model(image_size=size), Path(folder), "nano")
+        return OnnxNetwork(Path(folder), torch.get_num_threads())
+
+
+def nano_rates(count: int) -> dict[str, float]:
+    """At each input size, one object, nothing else in turns with it."""
     found = {}
     for size in SIZES:
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            export(nano_model(image_size=size), Path(folder), "nano")
-            network = OnnxNetwork(Path(folder), torch.get_num_threads())
-        shown = shown_of(size)
-        step, _ = our_steps(network, shown, 1)
+        shown = pictures(size, count)
+        step, _ = our_steps(graphs(size), shown, 1)
         found[str(size)] = rates({"nano": step}, shown)["nano"]
+    return found
+
+
+def compared(size: int, count: int) -> dict[str, dict[str, float]]:
+    """Steps a second of each by number of objects, in turns."""
+    shown = pictures(size, count)
+    found: dict[str, dict[str, float]] = {name: {} for name in ("ours", "official", "torch")}
+    for objects in tqdm(OBJECTS, f"objects at {size}", file=sys.stderr):
+        steps = {
+            "ours": our_steps(graphs(size), shown, objects)[0],
+            "official": official_steps(shown, objects)[0],
+            "torch": our_steps(Sam2Network(nano_model(image_size=size)), shown, objects)[0],
+        }
+        for name, rate in rates(steps, shown).items():
+            found[name][str(objects)] = rate
     return found
 
 
@@ -196,26 +217,18 @@ def main() -> None:
     arguments = machine.parser(__doc__).parse_args()
     measured = 5 if arguments.quick else 30
     count = 1 + WARM + measured
-    ours, official, torch_rates = {}, {}, {}
-    for objects in tqdm(OBJECTS, "objects", file=sys.stderr):
-        shown = pictures(side(), count)
-        steps = {
-            "ours": our_steps(catalog.load(), shown, objects)[0],
-            "official": official_steps(shown, objects)[0],
-            "torch": our_steps(Sam2Network(nano_model()), shown, objects)[0],
-        }
-        found = rates(steps, shown)
-        ours[str(objects)], official[str(objects)] = found["ours"], found["official"]
-        torch_rates[str(objects)] = found["torch"]
+    by_size = {size: compared(size, count) for size in SIZES}
+    found = by_size[side()]
     frames = 40 if arguments.quick else 200
     kept = {who: growth(who, frames) for who in ("ours", "official", "torch")}
     result = {
         "image_size": side(),
-        "steps_per_s": ours,
-        "official_steps_per_s": official,
-        "torch_steps_per_s": torch_rates,
+        "steps_per_s": found["ours"],
+        "official_steps_per_s": found["official"],
+        "torch_steps_per_s": found["torch"],
+        "by_size": {str(size): by_objects for size, by_objects in by_size.items()},
         "session_steps_per_s": session_rates(count),
-        "nano_steps_per_s": nano_rates(lambda size: pictures(size, count)),
+        "nano_steps_per_s": nano_rates(count),
         "bytes_per_1000_frames": kept["ours"][0],
         "official_bytes_per_1000_frames": kept["official"][0],
         "snapshot": snapshot_cost(catalog.load(), count),

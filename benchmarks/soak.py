@@ -4,7 +4,8 @@
 
 Two sessions are tracked in one worker. Every so many frames an object is added, corrected, undone
 or removed, or a session ends and another begins. Resident memory of both processes, open files
-and threads are looked at between two frames, always with the same objects tracked.
+and threads are looked at between two frames, always with the same objects tracked. The network is
+the one that SEGSTREAM_MODEL and SEGSTREAM_WEIGHTS name, nano by default.
 
 server, worker: MiB of resident memory at the first look after the warm-up and at the last one, and
 the growth a thousand frames of a straight line through all looks between them.
@@ -130,7 +131,7 @@ def main() -> int:
 
 
 def soak(frames: int) -> dict[str, Any]:
-    supervisor = Supervisor(engine(Settings()), min_rate=0)
+    supervisor = Supervisor(engine(Settings.from_environment()), min_rate=0)
     supervisor.start()
     looks: list[Look] = []
     lives: list[Live] = []

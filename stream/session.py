@@ -51,7 +51,7 @@ from stream.messages import (
 )
 from stream.meter import Meter
 from stream.prompts import Box, Point, Text
-from stream.track.words import PERSON, query
+from stream.track.words import PERSON, WORDS, query
 from stream.worker.messages import AddPrompt, Command, Done, Failed, Report, Update
 from stream.worker.supervisor import Supervisor
 
@@ -173,7 +173,7 @@ class Session:
 
     def _ask_for(self, number: int | None, word: str) -> None:
         """Raises PromptError for a word that the model does not know, with those that it does."""
-        word = self.words[query(word, self.words)]
+        word = WORDS[query(word, self.words)]
         self._was_prompted = True
         id = next(self._object_ids)
         self._names[id] = word

@@ -16,6 +16,7 @@ from stream.frames import Image
 from stream.prompts import Point, Text
 from stream.track.networks.base import FIRST_WORD, Decoded, Points, Recall, Spec
 from stream.track.tracker import Compat, Tracker
+from stream.track.words import WORDS
 
 SIDE = 16
 
@@ -80,7 +81,7 @@ def tracker(network: BrightNetwork) -> Tracker:
     return Tracker(network)  # type: ignore[arg-type]
 
 
-PERSON = FIRST_WORD + 1
+PERSON = FIRST_WORD + WORDS.index("person")
 
 
 def test_who_is_there_is_found_and_then_tracked(tracker: Tracker, network: BrightNetwork) -> None:

@@ -3,13 +3,15 @@
 import pytest
 
 from stream.errors import PromptError
-from stream.track.words import SYNONYMS, WORDS, canonical, query
+from stream.track.words import LEARNED, SYNONYMS, WORDS, canonical, query
 
 
 def test_every_word_is_there_once_and_is_its_own_usual_form() -> None:
     assert len(set(WORDS)) == len(WORDS)
     assert [canonical(word) for word in WORDS] == list(WORDS)
     assert set(SYNONYMS) <= set(WORDS)
+    assert set(LEARNED) <= set(WORDS)
+    assert [query(word, LEARNED) for word in LEARNED] == [WORDS.index(word) for word in LEARNED]
 
 
 def test_no_synonym_means_two_things() -> None:

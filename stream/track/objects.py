@@ -162,7 +162,7 @@ def _seek(network: Network, tracked: TrackedObject, view: View) -> None:
     label = np.array([tracked.word], np.int32)
     points = Points(np.zeros((1, 2), np.float32), label)
     (found,) = network.decode([view.features], [fresh], points)
-    if tracked.finding is None or found.score > 0:
+    if found.score > 0 or not tracked.bank.conditioning:
         tracked.finding, tracked.conditioned = found, fresh
     if found.score > 0:
         (spatial,) = network.encode_memory([view.features], [found], prompted=True)

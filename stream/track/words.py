@@ -20,6 +20,9 @@ WORDS = (
 """What the embedded model is taught, in the order of its queries: at the end new ones may be
 added. "object" is whatever stands out."""
 
+LEARNED = ("person", "object", "face", "cat", "car", "bottle", "plate")
+"""Those that its present weights find well enough to be offered (docs/model.md)."""
+
 PERSON = "person"
 
 SYNONYMS = {
@@ -81,7 +84,10 @@ def canonical(text: str) -> str:
 
 
 def query(text: str, known: Sequence[str]) -> int:
-    """The number of the query among `known`. Raises PromptError that lists them."""
+    """The number of the word's query, its place in WORDS.
+
+    known: the words that a network offers. Raises PromptError that lists them.
+    """
     if not known:
         raise PromptError(
             "this model knows no words: point at the object or draw a box, or use model nano"
@@ -93,4 +99,4 @@ def query(text: str, known: Sequence[str]) -> int:
             "For anything else click on it or draw a box; any phrase will need an "
             "open-vocabulary detector, which this version does not have"
         )
-    return known.index(word)
+    return WORDS.index(word)

@@ -33,7 +33,8 @@ class Spec:
     num_memories: spatial memories that attend, the conditioning frame's slot included.
     num_pointers: object pointers that attend, likewise.
     multimask_points: (least, most) points with which the best of three masks is taken.
-    words: that it has learned queries for; the first one's label is FIRST_WORD.
+    words: that objects can be asked for by; their labels are FIRST_WORD plus their place in
+        stream.track.words.WORDS.
     """
 
     image_size: int

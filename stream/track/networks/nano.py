@@ -20,7 +20,7 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
 from stream.track.networks.base import FIRST_WORD
-from stream.track.words import WORDS
+from stream.track.words import LEARNED, WORDS
 
 WIDTH = 128
 MEMORY_WIDTH = 64
@@ -115,12 +115,12 @@ class Trunk(nn.Module):
 
 class WordPromptEncoder(PromptEncoder):  # type: ignore[misc]
     """SAM's prompt encoder with one more kind of point label: FIRST_WORD + n is the learned query
-    of the n-th word, without a place."""
+    of the n-th of WORDS, without a place. words: those that are offered."""
 
     def __init__(self, words: tuple[str, ...], **settings: Any) -> None:
         super().__init__(**settings)
         self.words = words
-        self.word_embeddings = nn.Embedding(len(words), self.embed_dim)
+        self.word_embeddings = nn.Embedding(len(WORDS), self.embed_dim)
 
     def _embed_points(self, points: Tensor, labels: Tensor, pad: bool) -> Tensor:
         embedded = super()._embed_points(points, labels, pad)
@@ -173,7 +173,7 @@ def build(image_size: int = 256, cls: type[SAM2Base] = SAM2Base, **kwargs: Any) 
         **{**SAM21_OPTIONS, **kwargs},
     )
     model.sam_prompt_encoder = WordPromptEncoder(
-        WORDS,
+        LEARNED,
         embed_dim=WIDTH,
         image_embedding_size=(side[0], side[1]),
         input_image_size=(image_size, image_size),

@@ -25,7 +25,7 @@ from stream.training.library import (
     targets,
 )
 from stream.training.light import Light
-from stream.training.motion import absence, drift, excursion
+from stream.training.motion import absence, drift, excursion, growth
 
 MIN_PIXELS = 40
 """Of a target in the first frame, at 256 x 256: less cannot be clicked on."""
@@ -37,6 +37,12 @@ ATTEMPTS = 50
 
 ABSENT = 2
 """Words asked for that name nothing in the picture."""
+
+GROWING = 0.4
+"""Share of the things and of the cameras that come nearer, or draw away, all the time."""
+
+MOST_GROWTH = 0.8
+"""Of their size within a clip, as a natural logarithm: to 2.2 times or 0.45 of what it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,7 @@ class ClipMaker:
 
     def _spoken(self) -> Clip | None:
         """A picture with the words that name something in it, and some that do not."""
-        picture = self.library.draw(self.rng)
+        picture = self.library.draw_named(self.rng)
         rgb, labels = read_rgb(picture.image), read_labels(picture)
         named = spoken(picture, labels)
         if not named:
@@ -152,8 +158,7 @@ class ClipMaker:
         chosen = self.rng.sample(list(named), min(len(named), self.recipe.objects))
         if "person" in named and "person" not in chosen:
             chosen[0] = "person"
-        others = absent(picture, list(named))
-        chosen += self.rng.sample(others, min(len(others), ABSENT))
+        chosen += self.library.draw_absent(self.rng, absent(picture, list(named)), ABSENT)
         clip = self._render(rgb, labels, [named.get(word, ()) for word in chosen], [])
         pixels = clip.masks[:, 0].sum(axis=(1, 2))
         least = MIN_PIXELS * (self.side / 256) ** 2
@@ -181,17 +186,22 @@ class ClipMaker:
                 x = excursion(rng, x, away, 1.0 + size)
             else:
                 hidden = away
+        sizes = drift(rng, frames, size, rng.choice((0.03, 0.08)) * size)
         return _Layer(
             self.library.draw_thing(rng),
             x,
             y,
-            [max(0.04, s) for s in drift(rng, frames, size, rng.choice((0.03, 0.08)) * size)],
+            [max(0.04, s * g) for s, g in zip(sizes, self._growth(), strict=True)],
             drift(rng, frames, rng.uniform(-0.3, 0.3), 0.06),
             drift(rng, frames, rng.uniform(-0.15, 0.15), 0.05),
             hidden,
             rng.uniform(0.7, 1.2),
             rng.uniform(-20, 20),
         )
+
+    def _growth(self) -> list[float]:
+        most = MOST_GROWTH if self.rng.random() < GROWING else 0.0
+        return growth(self.rng, self.recipe.frames, most)
 
     def _camera(self, labels: NDArray[np.uint8], found: list[Target]) -> _Camera:
         """The whole picture, stretched to a square as live ones are, or the surroundings of one
@@ -210,15 +220,16 @@ class ClipMaker:
             y = top + h / 2 + rng.uniform(-0.35, 0.35) * max(0.0, high - 0.5 * h)
             x = min(max(x, wide / 2), width - wide / 2)
             y = min(max(y, high / 2), height - high / 2)
-        zoom = drift(rng, frames, 1.0, rng.choice((0.02, 0.07)))
+        steps = drift(rng, frames, 1.0, rng.choice((0.02, 0.07)))
+        zoom = [max(0.3, step * g) for step, g in zip(steps, self._growth(), strict=True)]
         xs = drift(rng, frames, x, rng.choice((0.005, 0.03, 0.06)) * wide)
         if rng.random() < 0.5 * self.recipe.leaving:
             xs = excursion(rng, xs, absence(rng, frames), wide)
         return _Camera(
             xs,
             drift(rng, frames, y, rng.choice((0.005, 0.03, 0.06)) * high),
-            [wide * max(0.3, z) for z in zoom],
-            [high * max(0.3, z) for z in zoom],
+            [wide * z for z in zoom],
+            [high * z for z in zoom],
             drift(rng, frames, rng.choice((0.0, rng.uniform(-0.25, 0.25))), 0.02),
         )
 

@@ -1,6 +1,7 @@
 """The pictures to train on: what is labelled in each, and things cut out of them to paste."""
 
 import json
+import math
 import random
 import zlib
 from collections.abc import Mapping, Sequence
@@ -151,6 +152,10 @@ class Library:
             raise LibraryError(f"{root / 'index.json'} lists no picture for {split}")
         self.cutouts = sorted((root / "cutouts").glob("*.webp"))
         self.backgrounds = sorted((root / "backgrounds").glob("*.webp"))
+        self._by_word: dict[str, list[Picture]] = {}
+        for picture in self.pictures():
+            for word in _words(picture):
+                self._by_word.setdefault(word, []).append(picture)
         self._names = list(self.sources)
         self._weights = [WEIGHTS.get(name, OTHER_WEIGHT) for name in self._names]
 
@@ -161,6 +166,27 @@ class Library:
     def draw(self, rng: random.Random) -> Picture:
         """A source by its weight, then any picture of it."""
         return rng.choice(self.sources[rng.choices(self._names, self._weights)[0]])
+
+    def draw_named(self, rng: random.Random) -> Picture:
+        """Half of the time any picture, else one in which a word names something: rare words more
+        often than their share, or the model would only ever learn that they are absent."""
+        if not self._by_word or rng.random() < 0.5:
+            return self.draw(rng)
+        words = list(self._by_word)
+        word = rng.choices(words, [self._asked(word) for word in words])[0]
+        return rng.choice(self._by_word[word])
+
+    def draw_absent(self, rng: random.Random, words: Sequence[str], count: int) -> list[str]:
+        """At most `count` of the words, each about as often as `draw_named` shows it."""
+        left = {word: asked for word in words if (asked := self._asked(word))}
+        drawn: list[str] = []
+        while left and len(drawn) < count:
+            drawn.append(rng.choices(list(left), list(left.values()))[0])
+            del left[drawn[-1]]
+        return drawn
+
+    def _asked(self, word: str) -> float:
+        return math.sqrt(len(self._by_word.get(word, ())))
 
     def draw_background(self, rng: random.Random) -> NDArray[np.uint8]:
         """RGB uint8 [H, W, 3] of any picture; what is in it is nobody's object."""
@@ -208,6 +234,16 @@ def spoken(picture: Picture, labels: Labels) -> dict[str, Target]:
     if picture.source in SALIENT:
         found["object"] = present
     return {word: tuple(values) for word, values in found.items() if values}
+
+
+def _words(picture: Picture) -> set[str]:
+    """That may name something in it, by the index alone."""
+    named = {word for label in picture.names if (word := _word(picture, label)) is not None}
+    if (whole := WHOLES.get(picture.source)) is not None:
+        named.add(whole)
+    if picture.source in SALIENT:
+        named.add("object")
+    return named
 
 
 def absent(picture: Picture, present: Sequence[str]) -> list[str]:

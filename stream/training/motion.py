@@ -1,5 +1,6 @@
 """How things, cameras and light move from frame to frame."""
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -13,6 +14,13 @@ def drift(rng: random.Random, frames: int, start: float, step: float) -> list[fl
         speed = 0.7 * speed + rng.gauss(0, 0.6 * step)
         value += speed
     return path
+
+
+def growth(rng: random.Random, frames: int, most: float) -> list[float]:
+    """Factors from 1 on that grow or shrink steadily, by up to `most` (natural logarithm) at the
+    end: what comes nearer is soon twice its size."""
+    end = rng.uniform(-most, most)
+    return [math.exp(end * i / max(1, frames - 1)) for i in range(frames)]
 
 
 def absence(rng: random.Random, frames: int) -> range:

@@ -72,7 +72,7 @@ STAGES = {
     "mixed": Stage(((0.5, PICTURES), (0.15, WORDS), (0.35, CLIPS)), 5e-4, 2),
     "clips": Stage(((0.3, PICTURES), (0.1, WORDS), (0.6, CLIPS)), 4e-4, 2),
     "long-clips": Stage(
-        ((0.2, PICTURES), (0.1, WORDS), (0.35, CLIPS), (0.35, LONG_CLIPS)), 4e-4, 1
+        ((0.25, PICTURES), (0.15, WORDS), (0.4, CLIPS), (0.2, LONG_CLIPS)), 4e-4, 1
     ),
 }
 DEFAULT = "mixed"

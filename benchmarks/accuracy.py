@@ -136,6 +136,7 @@ def main() -> int:
     )
     parser.add_argument("--clips", default="", help="names, comma-separated; all when left out")
     parser.add_argument("--model", default="nano", help="one of stream.track.catalog")
+    parser.add_argument("--weights", type=Path, help="instead of the model's own")
     parser.add_argument("--sheet", type=Path, help="write a PNG with four frames of every clip")
     options = parser.parse_args()
     make_prompt = PROMPTS[options.prompt]
@@ -145,7 +146,7 @@ def main() -> int:
         clips = davis.clips(options.data, [name for name in options.clips.split(",") if name])
         if options.quick:
             clips = [clip.first(QUICK_FRAMES) for clip in clips[:QUICK_CLIPS]]
-        tracker = Tracker(catalog.load(options.model))
+        tracker = Tracker(catalog.load(options.model, weights=options.weights))
         with tqdm(total=sum(map(len, clips)), unit="frame", file=sys.stderr) as progress:
             results = [track(tracker, clip, make_prompt, progress) for clip in clips]
     except (davis.DavisError, SegstreamError) as error:

@@ -2,8 +2,9 @@
 
     python -m benchmarks.inference --json [--quick] [--threads N]
 
-Each graph runs on what a tracker with a full memory really gives it, under every runtime that is
-installed, turn by turn. OpenVINO is only for comparison: `pip install openvino` to see it.
+Each graph runs on what a tracker with a full memory really gives it, as it is shipped (products
+with weights in int8) and exactly (float32), the latter under every runtime that is installed, turn
+by turn. OpenVINO is only for comparison: `pip install openvino` to see it.
 """
 
 import importlib.util
@@ -64,10 +65,10 @@ RUNTIMES = {"onnxruntime": onnxruntime_run, "openvino": openvino_run}
 
 
 @contextmanager
-def exported(size: int) -> Iterator[Path]:
+def exported(size: int, exact: bool = False) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch calls its own exporter deprecated
-        export(nano_model(image_size=size), Path(folder), "nano")
+        export(nano_model(image_size=size), Path(folder), "nano", exact=exact)
         yield Path(folder)
 
 
@@ -103,12 +104,14 @@ def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str
     return {name: round(statistics.median(taken), 2) for name, taken in times.items()}
 
 
-def graph_times(folder: Path, size: int, threads: int, rounds: int) -> dict[str, dict[str, float]]:
+def graph_times(
+    shipped: Path, exact: Path, size: int, threads: int, rounds: int
+) -> dict[str, dict[str, float]]:
     """Milliseconds by graph and runtime; raises when a runtime computes something else."""
     found = {}
-    for graph, inputs in real_inputs(folder, size, threads).items():
+    for graph, inputs in real_inputs(exact, size, threads).items():
         runs = {
-            name: runtime(folder / onnx.GRAPHS[graph], threads)
+            name: runtime(exact / onnx.GRAPHS[graph], threads)
             for name, runtime in RUNTIMES.items()
             if importlib.util.find_spec(name)
         }
@@ -116,6 +119,7 @@ def graph_times(folder: Path, size: int, threads: int, rounds: int) -> dict[str,
         for run in runs.values():
             for ours, theirs in zip(run(inputs), expected, strict=True):
                 np.testing.assert_allclose(ours, theirs, atol=1e-3)
+        runs["shipped"] = onnxruntime_run(shipped / onnx.GRAPHS[graph], threads)
         calls = {name: partial(run, inputs) for name, run in runs.items()}
         found[graph] = in_turns(calls, rounds)
     return found
@@ -142,8 +146,8 @@ def main() -> None:
     rounds = 4 if arguments.quick else 24
     graphs, steps = {}, {}
     for size in tqdm(SIZES, "sizes", file=sys.stderr):
-        with exported(size) as folder:
-            graphs[str(size)] = graph_times(folder, size, arguments.threads, rounds)
+        with exported(size) as folder, exported(size, exact=True) as exact:
+            graphs[str(size)] = graph_times(folder, exact, size, arguments.threads, rounds)
             steps[str(size)] = step_times(folder, size, arguments.threads, rounds)
     first = {size: by_objects["1"] for size, by_objects in steps.items()}
     most = str(OBJECTS[-1])

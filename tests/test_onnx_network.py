@@ -48,11 +48,26 @@ def assert_equal(ours: list[Masks], reference: list[Masks]) -> None:
             assert (inside & truly).sum() / (inside | truly).sum() >= 0.99
 
 
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """IoU of what two maps of logits call inside."""
+    either = np.count_nonzero((a > 0) | (b > 0))
+    return float(np.count_nonzero((a > 0) & (b > 0)) / either) if either else 1.0
+
+
 @pytest.mark.slow
-def test_the_embedded_graphs_equal_the_torch_model() -> None:
+@pytest.mark.filterwarnings("ignore")  # torch calls its own exporter deprecated
+def test_exact_graphs_equal_the_torch_model_and_the_embedded_ones_nearly(tmp_path: Path) -> None:
     reference = track(Sam2Network(nano_model()), FRAMES)
     assert reference[-1].logits.max() > 5
-    assert_equal(track(catalog.load("nano"), FRAMES), reference)
+    export(nano_model(), tmp_path, "test", exact=True)
+    assert_equal(track(OnnxNetwork(tmp_path, 2), FRAMES), reference)
+    embedded = track(catalog.load("nano"), FRAMES)
+    for id in (0, 1):
+        overlaps = [
+            overlap(a.logits[id], b.logits[id]) for a, b in zip(embedded, reference, strict=True)
+        ]
+        assert np.mean(overlaps) >= 0.98
+        assert min(overlaps) >= 0.9
 
 
 @pytest.mark.slow
@@ -69,7 +84,7 @@ def test_an_export_equals_its_model_whatever_its_options(tmp_path: Path) -> None
         },
     )
     model.load_state_dict(nano_model().state_dict())
-    export(model, tmp_path, "test")
+    export(model, tmp_path, "test", exact=True)
     assert_equal(track(OnnxNetwork(tmp_path, 2), 8), track(Sam2Network(model), 8))
 
 
@@ -96,7 +111,7 @@ def test_a_picture_is_encoded_the_same_alone_and_beside_others() -> None:
     beside = network.encode_images(pictures)
     for rgb, features in zip(pictures, beside, strict=True):
         (alone,) = network.encode_images([rgb])
-        for name in ("high", "middle", "top"):
+        for name in ("high", "middle", "top", "state", "queries"):
             np.testing.assert_array_equal(getattr(features, name), getattr(alone, name))
 
 

@@ -19,8 +19,10 @@ from types import MappingProxyType
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import quantize_dynamic
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
@@ -37,12 +39,24 @@ HALF_FROM = 64
 """Numbers from which a constant is stored in float16."""
 
 
-def export(model: SAM2Base, folder: Path, name: str) -> None:
-    """Write the graphs and the manifest into `folder`, over what is there."""
+QUANTISED = ("attend", "decode", "encode_memory")
+"""Graphs whose products with weights are done in int8: those that each object runs again."""
+
+
+def export(model: SAM2Base, folder: Path, name: str, *, exact: bool = False) -> None:
+    """Write the graphs and the manifest into `folder`, over what is there.
+
+    exact: all in float32, as the torch modules compute it; else products with weights in int8
+    (dynamic: activations are scaled by their own range each time), for speed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _export_graphs(simplified(model), folder)
+    for graph, file in GRAPHS.items():
+        if graph in QUANTISED and not exact:
+            _quantise(folder / file)
+        _store_half(folder / file)
     manifest = {
         "format": FORMAT,
         "name": name,
@@ -69,19 +83,20 @@ def export(model: SAM2Base, folder: Path, name: str) -> None:
 def _export_graphs(model: SAM2Base, folder: Path) -> None:
     size, width, memory = model.image_size, model.hidden_dim, model.mem_dim
     quarter, side = size // 4, size // 16
-    maps = torch.zeros(1, width, side, side)
+    maps, tokens = torch.zeros(1, width, side, side), torch.zeros(side * side, width)
     logits = torch.zeros(1, quarter, quarter)
     _graph(
         EncodeImage(model),
         folder / GRAPHS["encode_image"],
         {"rgb": torch.zeros(1, size, size, 3, dtype=torch.uint8)},
-        ["high", "middle", "top"],
+        ["high", "middle", "top", "state", "queries"],
     )
     _graph(
         Attend(model),
         folder / GRAPHS["attend"],
         {
-            "top": maps,
+            "state": tokens,
+            "queries": tokens,
             "memories": torch.zeros(1, 3, memory, side, side),
             "distances": torch.tensor([[0, 2, 1]]),
             "pointers": torch.zeros(1, 5, width),
@@ -132,13 +147,22 @@ def _graph(
         training=torch.onnx.TrainingMode.PRESERVE,
         dynamo=False,
     )
-    graph = onnx.load(str(path))
-    _store_half(graph)
-    onnx.save(graph, str(path))
 
 
-def _store_half(model: onnx.ModelProto) -> None:
+def _quantise(path: Path) -> None:
+    """Weights of 7 bits: with 8, processors without VNNI overflow in sums of two products."""
+    folded = path.with_suffix(".folded.onnx")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(folded)
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    quantize_dynamic(folded, path, ["MatMul", "Gemm"], per_channel=True, reduce_range=True)
+    folded.unlink()
+
+
+def _store_half(path: Path) -> None:
     """Keep constants that are float16 numbers as such, with a cast that is folded when loaded."""
+    model = onnx.load(str(path))
     graph = model.graph
     casts = []
     for constant in list(graph.initializer):
@@ -156,6 +180,7 @@ def _store_half(model: onnx.ModelProto) -> None:
         casts.append(helper.make_node("Cast", [half.name], [name], to=TensorProto.FLOAT))
     for i, cast in enumerate(casts):
         graph.node.insert(i, cast)
+    onnx.save(model, str(path))
 
 
 def _stability(model: SAM2Base) -> dict[str, float] | None:
@@ -177,9 +202,10 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=NANO, help="checkpoint to export")
     parser.add_argument("--out", type=Path, default=catalog.assets(), help="folder to write to")
     parser.add_argument("--size", type=int, help="side of the input; default: the trained one")
+    parser.add_argument("--exact", action="store_true", help="no int8: as the torch modules")
     arguments = parser.parse_args()
     model = nano_model(arguments.weights, image_size=arguments.size)
-    export(model, arguments.out, "nano")
+    export(model, arguments.out, "nano", exact=arguments.exact)
     for file in sorted(arguments.out.iterdir()):
         print(f"{file.stat().st_size / 1e6:7.2f} MB  {file}")
 

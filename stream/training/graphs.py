@@ -23,48 +23,54 @@ from stream.track.networks.sam2 import DEVIATION, MEAN
 
 
 class EncodeImage(nn.Module):
-    """uint8 [B, S, S, 3] -> [B, C/8, S/4, S/4], [B, C/4, S/8, S/8], [B, C, S/16, S/16]."""
+    """uint8 [1, S, S, 3] -> [1, C/8, S/4, S/4], [1, C/4, S/8, S/8], [1, C, h, w], and what all
+    objects of the picture have in common in memory attention: its first layer's state after self
+    attention, and its queries to the memories, both [h * w, C]."""
+
+    position: Tensor
 
     def __init__(self, model: SAM2Base) -> None:
         super().__init__()
         self.model: Any = model
         self.mean = 255.0 * torch.tensor(MEAN).view(3, 1, 1)
         self.deviation = 255.0 * torch.tensor(DEVIATION).view(3, 1, 1)
+        self.rotary = Rotary(model)
+        side = model.image_size // 16
+        top = torch.zeros(1, model.hidden_dim, side, side)
+        position = model.image_encoder.neck.position_encoding(top)
+        self.register_buffer("position", position[0].flatten(1).T.clone())
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, ...]:
         image = (rgb.permute(0, 3, 1, 2).float() - self.mean) / self.deviation
-        return tuple(self.model.forward_image(image)["backbone_fpn"])
+        features = self.model.forward_image(image)["backbone_fpn"]
+        layer = self.model.memory_attention.layers[0]
+        state = features[-1][0].flatten(1).T + 0.1 * self.position
+        state = _self_attended(layer, self.rotary, state)
+        return (*features, state, _queries(layer, self.rotary, state))
 
 
 class Attend(nn.Module):
-    """Memory attention for one object.
+    """Memory attention for one object, from where EncodeImage left it.
 
-    top [1, C, h, w], memories [1, K, M, h, w] and their distances int64 [1, K] (0: conditioning),
-    pointers [1, P, C] and their distances float32 [1, P] -> [1, C, h, w].
+    state, queries [h * w, C]; memories [1, K, M, h, w] and their distances int64 [1, K] (0:
+    conditioning), pointers [1, P, C] and their distances float32 [1, P] -> [1, C, h, w].
     """
 
-    position: Tensor
     memory_position: Tensor
-    cosine: Tensor
-    sine: Tensor
 
     def __init__(self, model: SAM2Base) -> None:
         super().__init__()
         self.model: Any = model
+        self.rotary = Rotary(model)
         self.side = model.image_size // 16
-        top = torch.zeros(1, model.hidden_dim, self.side, self.side)
-        position = model.image_encoder.neck.position_encoding(top)
         memory = torch.zeros(1, model.mem_dim, self.side, self.side)
         memory_position = model.memory_encoder.position_encoding(memory)
-        rotation = model.memory_attention.layers[0].self_attn.freqs_cis
-        self.register_buffer("position", position[0].flatten(1).T.clone())
         self.register_buffer("memory_position", memory_position[0].flatten(1).T.clone())
-        self.register_buffer("cosine", rotation.real.clone())
-        self.register_buffer("sine", rotation.imag.clone())
 
     def forward(
         self,
-        top: Tensor,
+        state: Tensor,
+        queries: Tensor,
         memories: Tensor,
         distances: Tensor,
         pointers: Tensor,
@@ -76,10 +82,15 @@ class Attend(nn.Module):
         tokens = pointers.reshape(-1, width)
         token_keys = tokens + self._pointer_positions(pointer_distances[0])
         values = torch.cat([maps.reshape(-1, width), tokens])
-        x = top[0].flatten(1).T + 0.1 * self.position
-        for layer in attention.layers:
-            x = self._layer(layer, x, map_keys, token_keys, values)
-        conditioned: Tensor = attention.norm(x).T
+        for number, layer in enumerate(attention.layers):
+            if number:
+                state = _self_attended(layer, self.rotary, state)
+                queries = _queries(layer, self.rotary, state)
+            keys = self._keys(layer.cross_attn_image, map_keys, token_keys)
+            attended = _attended(queries, keys, values)
+            state = state + _values_projected_last(layer.cross_attn_image, attended)
+            state = state + layer.linear2(F.relu(layer.linear1(layer.norm3(state))))
+        conditioned: Tensor = attention.norm(state).T
         return conditioned.reshape(1, -1, self.side, self.side)
 
     def _map_positions(self) -> Tensor:
@@ -93,28 +104,26 @@ class Attend(nn.Module):
         positions: Tensor = model.obj_ptr_tpos_proj(get_1d_sine_pe(time, dim=model.hidden_dim))
         return positions.repeat_interleave(model.hidden_dim // model.mem_dim, dim=0)
 
-    def _layer(
-        self,
-        layer: MemoryAttentionLayer,
-        x: Tensor,
-        map_keys: Tensor,
-        token_keys: Tensor,
-        values: Tensor,
-    ) -> Tensor:
-        own: Any = layer.self_attn
-        y = layer.norm1(x)
-        keys = self._rotated(own.k_proj, y)
-        x = x + own.out_proj(_attended(self._rotated(own.q_proj, y), keys, own.v_proj(y)))
-        cross: Any = layer.cross_attn_image
-        keys = self._rotated(cross.k_proj, map_keys).flatten(0, 1)
-        keys = torch.cat([keys, _reals_first(cross.k_proj, token_keys)])
-        queries = self._rotated(cross.q_proj, layer.norm2(x))
-        x = x + _values_projected_last(cross, _attended(queries, keys, values))
-        forward: Tensor = layer.linear2(F.relu(layer.linear1(layer.norm3(x))))
-        return x + forward
+    def _keys(self, attention: Any, map_keys: Tensor, token_keys: Tensor) -> Tensor:
+        """[K * h * w + tokens, C], in the order of the values; pointers have no place."""
+        keys = self.rotary(attention.k_proj, map_keys).flatten(0, 1)
+        return torch.cat([keys, _reals_first(attention.k_proj, token_keys)])
 
-    def _rotated(self, projection: nn.Linear, x: Tensor) -> Tensor:
-        """Rotary encoding of the projection, all real parts first, then the imaginary ones."""
+
+class Rotary(nn.Module):
+    """Rotary encoding of a projection, all real parts first, then the imaginary ones."""
+
+    cosine: Tensor
+    sine: Tensor
+
+    def __init__(self, model: SAM2Base) -> None:
+        super().__init__()
+        attention: Any = model.memory_attention
+        rotation = attention.layers[0].self_attn.freqs_cis
+        self.register_buffer("cosine", rotation.real.clone())
+        self.register_buffer("sine", rotation.imag.clone())
+
+    def forward(self, projection: nn.Linear, x: Tensor) -> Tensor:
         weight, bias = projection.weight, projection.bias
         real = F.linear(x, weight[0::2], bias[0::2])
         imaginary = F.linear(x, weight[1::2], bias[1::2])
@@ -123,6 +132,20 @@ class Attend(nn.Module):
             real * self.sine + imaginary * self.cosine,
         )
         return torch.cat(turned, -1)
+
+
+def _self_attended(layer: MemoryAttentionLayer, rotary: Rotary, state: Tensor) -> Tensor:
+    own: Any = layer.self_attn
+    y = layer.norm1(state)
+    attended = _attended(rotary(own.q_proj, y), rotary(own.k_proj, y), own.v_proj(y))
+    projected: Tensor = own.out_proj(attended)
+    return state + projected
+
+
+def _queries(layer: MemoryAttentionLayer, rotary: Rotary, state: Tensor) -> Tensor:
+    cross: Any = layer.cross_attn_image
+    queries: Tensor = rotary(cross.q_proj, layer.norm2(state))
+    return queries
 
 
 def _reals_first(projection: nn.Linear, x: Tensor) -> Tensor:

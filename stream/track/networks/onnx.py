@@ -26,7 +26,7 @@ from stream.track.networks.base import (
     Spec,
 )
 
-FORMAT = 1
+FORMAT = 2
 """Of the folder; a program reads only its own."""
 
 GRAPHS = {name: f"{name}.onnx" for name in ("encode_image", "attend", "decode", "encode_memory")}
@@ -40,11 +40,17 @@ NO_POINTS = Points(np.zeros((1, 2), np.float32), np.full(1, PADDING, np.int32))
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """One encoded picture: [1, C/8, S/4, S/4], [1, C/4, S/8, S/8], [1, C, S/16, S/16]."""
+    """One encoded picture: [1, C/8, S/4, S/4], [1, C/4, S/8, S/8], [1, C, h, w] with h = w = S/16.
+
+    state, queries: of memory attention's first layer, which the picture's objects have in common,
+    [h * w, C].
+    """
 
     high: Array
     middle: Array
     top: Array
+    state: Array
+    queries: Array
 
 
 class OnnxNetwork:
@@ -117,7 +123,8 @@ class OnnxNetwork:
         (conditioned,) = _run(
             sessions,
             "attend",
-            top=features.top,
+            state=features.state,
+            queries=features.queries,
             memories=from_bfloat16(np.stack(recall.spatial))[None],
             distances=np.array([recall.spatial_distances], np.int64),
             pointers=np.stack(recall.pointers)[None],

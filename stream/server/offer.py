@@ -12,14 +12,54 @@ KINDS = ("video", "audio", "application")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An offer that can be answered. returns_audio: the peer sends sound and wants it back."""
+    """An offer that can be answered. wants_video, wants_audio: to be sent some by us."""
 
     sdp: str
-    returns_audio: bool
+    wants_video: bool
+    wants_audio: bool
 
 
 def read(sdp: str) -> Offer:
-    """Raises OfferError, NoVideo."""
+    """An offer of who sends pictures, and may want some back. Raises OfferError, NoVideo.
+
+    Sound goes back only to those who send it too.
+    """
+    sdp, directions = _check(sdp)
+    if directions["video"] not in ("sendrecv", "sendonly"):
+        raise NoVideo(f"the offer's video is {directions['video']}; wanted sendrecv")
+    return Offer(sdp, directions["video"] == "sendrecv", directions.get("audio") == "sendrecv")
+
+
+def read_publisher(sdp: str) -> Offer:
+    """An offer by WHIP (RFC 9725): nothing goes back. Raises OfferError, NoVideo."""
+    _check_is_sdp(sdp)
+    offer = read(sdp)
+    return Offer(_as_dtls_client(offer.sdp), wants_video=False, wants_audio=False)
+
+
+def read_viewer(sdp: str) -> Offer:
+    """An offer by WHEP: who wants pictures, and sound perhaps. Raises OfferError, NoVideo."""
+    _check_is_sdp(sdp)
+    sdp, directions = _check(sdp)
+    if directions["video"] not in ("sendrecv", "recvonly"):
+        raise NoVideo(f"the offer's video is {directions['video']}; wanted recvonly")
+    wants_audio = directions.get("audio") in ("sendrecv", "recvonly")
+    return Offer(_as_dtls_client(sdp), wants_video=True, wants_audio=wants_audio)
+
+
+def _check_is_sdp(text: str) -> None:
+    if not text.startswith("v=0"):
+        raise OfferError(f"body begins with {text[:20]!r}; wanted an SDP offer, which begins v=0")
+
+
+def _as_dtls_client(sdp: str) -> str:
+    """Let the peer begin with DTLS, as RFC 9725 section 4.4 has it, half a round trip sooner;
+    GStreamer's webrtcbin needs it. aiortc would answer actpass by beginning itself."""
+    return sdp.replace("a=setup:actpass\r\n", "a=setup:active\r\n")
+
+
+def _check(sdp: str) -> tuple[str, dict[str, str | None]]:
+    """What is given to aiortc, and the direction of each kind of section that there is."""
     if len(sdp) > MAX_SDP:
         raise OfferError(f"offer of {len(sdp)} characters; at most {MAX_SDP} are read")
     lines = sdp.splitlines()
@@ -39,9 +79,7 @@ def read(sdp: str) -> Offer:
         raise NoVideo("offer holds no video; add a video track")
     _check_sections(description.media)
     _check_bundle(description)
-    if directions["video"] not in ("sendrecv", "sendonly"):
-        raise NoVideo(f"the offer's video is {directions['video']}; wanted sendrecv")
-    return Offer(sdp, returns_audio=directions.get("audio") == "sendrecv")
+    return sdp, directions
 
 
 def _check_sections(media: list[MediaDescription]) -> None:

@@ -7,12 +7,13 @@ import time
 
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
-from stream.errors import Busy, OfferError
-from stream.limits import CLOSE_TIMEOUT
+from stream.errors import Busy, InputError, LimitError, OfferError
+from stream.limits import CLOSE_TIMEOUT, MAX_CANDIDATES
 from stream.network import Network
 from stream.server import ice
 from stream.server.answer import with_first, with_public_address
 from stream.server.offer import Offer
+from stream.server.trickle import Fragment
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ class Connection:
         self._network = network
         self._end = asyncio.Event()
         self._reason = "closed by the server"
+        self._ufrags: frozenset[str] = frozenset()
+        self._candidates = 0
         self.rtc.on("connectionstatechange", self._on_state)
 
     async def answer(self, offer: Offer, reached_at: str | None = None) -> str:
@@ -38,6 +41,7 @@ class Connection:
 
         Raises OfferError, Busy.
         """
+        self._ufrags = offer.ufrags
         try:
             await self.rtc.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
             with ice.ports_within(self._network.udp_ports):
@@ -54,6 +58,23 @@ class Connection:
         if self._network.public_address is not None:
             return with_public_address(sdp, self._network.public_address)
         return with_first(sdp, reached_at) if reached_at else sdp
+
+    def is_restart(self, fragment: Fragment) -> bool:
+        """Whether a fragment begins ICE anew (RFC 9725 section 4.3.3), which aiortc cannot."""
+        return fragment.ufrag is not None and fragment.ufrag not in self._ufrags
+
+    async def add_candidates(self, fragment: Fragment) -> None:
+        """Try what the peer has found since its offer. Raises InputError, LimitError."""
+        self._candidates += len(fragment.candidates)
+        if self._candidates > MAX_CANDIDATES:
+            raise LimitError(f"more than {MAX_CANDIDATES} candidates were sent")
+        for candidate in fragment.candidates:
+            try:
+                await self.rtc.addIceCandidate(candidate)
+            except Exception as error:
+                raise InputError(
+                    f"candidate of {candidate.ip[:60]} cannot be used: {error}"[:200]
+                ) from error
 
     @property
     def has_ended(self) -> bool:

@@ -1,6 +1,7 @@
 """Reading an SDP offer before aiortc does: what comes from outside is checked here, once."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from aiortc.sdp import DIRECTIONS, MediaDescription, SessionDescription
 
@@ -12,11 +13,15 @@ KINDS = ("video", "audio", "application")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An offer that can be answered. wants_video, wants_audio: to be sent some by us."""
+    """An offer that can be answered. wants_video, wants_audio: to be sent some by us.
+
+    ufrags: of its ICE sessions, of which there is one but for offers without a=group:BUNDLE.
+    """
 
     sdp: str
     wants_video: bool
     wants_audio: bool
+    ufrags: frozenset[str] = frozenset()
 
 
 def read(sdp: str) -> Offer:
@@ -24,27 +29,29 @@ def read(sdp: str) -> Offer:
 
     Sound goes back only to those who send it too.
     """
-    sdp, directions = _check(sdp)
-    if directions["video"] not in ("sendrecv", "sendonly"):
-        raise NoVideo(f"the offer's video is {directions['video']}; wanted sendrecv")
-    return Offer(sdp, directions["video"] == "sendrecv", directions.get("audio") == "sendrecv")
+    checked = _check(sdp)
+    video, audio = checked.directions["video"], checked.directions.get("audio")
+    if video not in ("sendrecv", "sendonly"):
+        raise NoVideo(f"the offer's video is {video}; wanted sendrecv")
+    return Offer(checked.sdp, video == "sendrecv", audio == "sendrecv", checked.ufrags)
 
 
 def read_publisher(sdp: str) -> Offer:
     """An offer by WHIP (RFC 9725): nothing goes back. Raises OfferError, NoVideo."""
     _check_is_sdp(sdp)
     offer = read(sdp)
-    return Offer(_as_dtls_client(offer.sdp), wants_video=False, wants_audio=False)
+    return replace(offer, sdp=_as_dtls_client(offer.sdp), wants_video=False, wants_audio=False)
 
 
 def read_viewer(sdp: str) -> Offer:
     """An offer by WHEP: who wants pictures, and sound perhaps. Raises OfferError, NoVideo."""
     _check_is_sdp(sdp)
-    sdp, directions = _check(sdp)
-    if directions["video"] not in ("sendrecv", "recvonly"):
-        raise NoVideo(f"the offer's video is {directions['video']}; wanted recvonly")
-    wants_audio = directions.get("audio") in ("sendrecv", "recvonly")
-    return Offer(_as_dtls_client(sdp), wants_video=True, wants_audio=wants_audio)
+    checked = _check(sdp)
+    video, audio = checked.directions["video"], checked.directions.get("audio")
+    if video not in ("sendrecv", "recvonly"):
+        raise NoVideo(f"the offer's video is {video}; wanted recvonly")
+    wants_audio = audio in ("sendrecv", "recvonly")
+    return Offer(_as_dtls_client(checked.sdp), True, wants_audio, checked.ufrags)
 
 
 def _check_is_sdp(text: str) -> None:
@@ -58,8 +65,16 @@ def _as_dtls_client(sdp: str) -> str:
     return sdp.replace("a=setup:actpass\r\n", "a=setup:active\r\n")
 
 
-def _check(sdp: str) -> tuple[str, dict[str, str | None]]:
-    """What is given to aiortc, and the direction of each kind of section that there is."""
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """sdp: for aiortc. directions: of each kind of section that there is."""
+
+    sdp: str
+    directions: Mapping[str, str | None]
+    ufrags: frozenset[str]
+
+
+def _check(sdp: str) -> _Checked:
     if len(sdp) > MAX_SDP:
         raise OfferError(f"offer of {len(sdp)} characters; at most {MAX_SDP} are read")
     lines = sdp.splitlines()
@@ -79,7 +94,12 @@ def _check(sdp: str) -> tuple[str, dict[str, str | None]]:
         raise NoVideo("offer holds no video; add a video track")
     _check_sections(description.media)
     _check_bundle(description)
-    return sdp, directions
+    ufrags = frozenset(
+        section.ice.usernameFragment
+        for section in description.media
+        if section.ice is not None and section.ice.usernameFragment is not None
+    )
+    return _Checked(sdp, directions, ufrags)
 
 
 def _check_sections(media: list[MediaDescription]) -> None:

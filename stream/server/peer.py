@@ -25,14 +25,19 @@ STATS_INTERVAL = 1.0
 
 
 class Peer:
-    """Answers one offer. make_session: gives the session that events are to be told to."""
+    """Answers one offer. make_session: gives the session that events are to be told to.
+
+    source: by which door it came, "rtc" or "whip".
+    """
 
     def __init__(
         self,
         make_session: Callable[[Callable[[Event], None]], Session],
         model: str,
         network: Network,
+        source: str,
     ) -> None:
+        self.source = source
         self._model = model
         self._channel: RTCDataChannel | None = None
         self._drains: list[asyncio.Task[None]] = []

@@ -42,9 +42,9 @@ class Peers:
         """Raises aiohttp's HTTPNotFound."""
         return self.peer(id).session
 
-    def peer(self, id: str) -> Peer:
-        """Raises aiohttp's HTTPNotFound."""
-        if id not in self._peers:
+    def peer(self, id: str, source: str | None = None) -> Peer:
+        """source: where it must have come from. Raises aiohttp's HTTPNotFound."""
+        if id not in self._peers or source not in (None, self._peers[id].source):
             raise web.HTTPNotFound(text=f"no session {id[:40]}; it has ended or never was")
         return self._peers[id]
 
@@ -62,10 +62,12 @@ class Peers:
         reached_at: str | None = None,
         id: str | None = None,
         prepare: Callable[[Session], Awaitable[None]] | None = None,
+        source: str = "rtc",
     ) -> tuple[str, str]:
         """Begin a session; returns its id and the answer's SDP.
 
-        id: of its own choice. reached_at, prepare: see Peer.answer. Raises OfferError, Busy,
+        id: of its own choice. reached_at, prepare: see Peer.answer. source: "rtc" or "whip", by
+        which alone it can be ended. Raises OfferError, Busy,
         aiohttp's HTTPConflict, and what `prepare` raises.
         """
         id = id or secrets.token_urlsafe(12)
@@ -75,7 +77,7 @@ class Peers:
             raise Busy(f"all {MAX_SESSIONS} sessions are taken; try again later")
         self._tracker.admit()
         make = lambda tell: Session(id, self._tracker, self._pool, tell)  # noqa: E731
-        peer = Peer(make, self.model, self.network)
+        peer = Peer(make, self.model, self.network, source)
         self._answering.add(id)
         try:
             answer = await peer.answer(offer, reached_at, prepare)
@@ -109,9 +111,9 @@ class Peers:
             raise
         return id, answer
 
-    async def end(self, id: str) -> None:
+    async def end(self, id: str, source: str) -> None:
         """End a session and wait until all is free. Raises aiohttp's HTTPNotFound."""
-        self.peer(id).end("asked to")
+        self.peer(id, source).end("asked to")
         await asyncio.wait([self._watches[id]])
 
     async def end_viewer(self, session: str, id: str) -> None:
@@ -162,5 +164,5 @@ async def post_rtc(request: web.Request) -> web.Response:
 
 
 async def delete_rtc(request: web.Request) -> web.Response:
-    await request.app[PEERS].end(request.match_info["session"])
+    await request.app[PEERS].end(request.match_info["session"], source="rtc")
     return web.Response(status=204)

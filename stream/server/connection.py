@@ -12,6 +12,7 @@ from stream.limits import CLOSE_TIMEOUT, MAX_CANDIDATES
 from stream.network import Network
 from stream.server import ice
 from stream.server.answer import with_first, with_public_address
+from stream.server.codecs import with_offered_profile
 from stream.server.offer import Offer
 from stream.server.trickle import Fragment
 
@@ -52,7 +53,7 @@ class Connection:
             # aiortc 1.16 raises what it happens to stumble over, AttributeError and KeyError too.
             text = f"offer cannot be answered: {type(error).__name__} {error}"[:200]
             raise OfferError(text) from error
-        sdp: str = self.rtc.localDescription.sdp
+        sdp = with_offered_profile(self.rtc.localDescription.sdp, offer.formats)
         if "a=candidate:" not in sdp:
             raise Busy("no UDP port is free for another connection; try again later")
         if self._network.public_address is not None:

@@ -1,12 +1,13 @@
 """Reading an SDP offer before aiortc does: what comes from outside is checked here, once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from aiortc.sdp import DIRECTIONS, MediaDescription, SessionDescription
 
 from stream.errors import NoVideo, OfferError
 from stream.limits import MAX_CANDIDATES, MAX_CODECS, MAX_SDP, MAX_SDP_LINES
+from stream.server import codecs
 
 KINDS = ("video", "audio", "application")
 
@@ -16,12 +17,14 @@ class Offer:
     """An offer that can be answered. wants_video, wants_audio: to be sent some by us.
 
     ufrags: of its ICE sessions, of which there is one but for offers without a=group:BUNDLE.
+    formats: lines that `sdp` has others for, see stream.server.codecs.
     """
 
     sdp: str
     wants_video: bool
     wants_audio: bool
     ufrags: frozenset[str] = frozenset()
+    formats: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(sdp: str) -> Offer:
@@ -40,7 +43,9 @@ def read_publisher(sdp: str) -> Offer:
     """An offer by WHIP (RFC 9725): nothing goes back. Raises OfferError, NoVideo."""
     _check_is_sdp(sdp)
     offer = read(sdp)
-    return replace(offer, sdp=_as_dtls_client(offer.sdp), wants_video=False, wants_audio=False)
+    codecs.check(offer.sdp)
+    known, replaced = codecs.with_known_profile(_as_dtls_client(offer.sdp))
+    return Offer(known, False, False, offer.ufrags, replaced)
 
 
 def read_viewer(sdp: str) -> Offer:
@@ -50,6 +55,7 @@ def read_viewer(sdp: str) -> Offer:
     video, audio = checked.directions["video"], checked.directions.get("audio")
     if video not in ("sendrecv", "recvonly"):
         raise NoVideo(f"the offer's video is {video}; wanted recvonly")
+    codecs.check(checked.sdp)
     wants_audio = audio in ("sendrecv", "recvonly")
     return Offer(_as_dtls_client(checked.sdp), True, wants_audio, checked.ufrags)
 
@@ -80,9 +86,9 @@ def _check(sdp: str) -> _Checked:
     lines = sdp.splitlines()
     if len(lines) > MAX_SDP_LINES:
         raise OfferError(f"offer of {len(lines)} lines; at most {MAX_SDP_LINES} are read")
-    codecs = sum(line.startswith("a=rtpmap:") for line in lines)
-    if codecs > MAX_CODECS:
-        raise OfferError(f"offer of {codecs} codecs; at most {MAX_CODECS} are read")
+    count = sum(line.startswith("a=rtpmap:") for line in lines)
+    if count > MAX_CODECS:
+        raise OfferError(f"offer of {count} codecs; at most {MAX_CODECS} are read")
     sdp = "".join(f"{line}\r\n" for line in _without_mdns(lines))
     try:
         description = SessionDescription.parse(sdp)

@@ -70,5 +70,7 @@ def _copy(picture: av.VideoFrame) -> av.VideoFrame:
     else:
         for plane, source in zip(copy.planes, picture.planes, strict=True):
             plane.update(memoryview(source))  # type: ignore[arg-type]  # any buffer
-    copy.pts, copy.time_base = picture.pts, picture.time_base
+    copy.pts = picture.pts
+    if picture.time_base is not None:
+        copy.time_base = picture.time_base
     return copy

@@ -8,6 +8,7 @@ from typing import Any
 import aioice.ice
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from aioice import stun
 from aiortc import RTCPeerConnection
 from fake_tracker import bright_supervisor
 from rtc_client import Scene
@@ -204,6 +205,38 @@ async def test_media_stays_within_the_ports(ports: range) -> None:
         await viewer.until(lambda: viewer.pictures)
         await viewer.close()
         await publisher.close()
+
+
+class Reflector(asyncio.DatagramProtocol):
+    """A STUN server (RFC 8489) behind which everybody seems to be 198.51.100.9."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        request = stun.parse_message(data)
+        response = stun.Message(
+            message_method=stun.Method.BINDING,
+            message_class=stun.Class.RESPONSE,
+            transaction_id=request.transaction_id,
+        )
+        response.attributes["XOR-MAPPED-ADDRESS"] = ("198.51.100.9", addr[1])
+        self.transport.sendto(bytes(response), addr)
+
+
+async def test_the_stun_server_is_asked_and_told() -> None:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(Reflector, local_addr=("127.0.0.1", 0))
+    url = f"stun:127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+    party = Party(Scene())
+    async with served(Settings(ice_servers=ice_servers(url))) as http:
+        response = await party.begin(http, "/whip")
+        assert response.headers.getall("Link") == [f'<{url}>; rel="ice-server"']
+        answer = await response.text()
+        assert "198.51.100.9" in addresses(answer)
+        assert "typ srflx" in answer
+        await party.close()
+    transport.close()
 
 
 async def test_without_a_free_port_nobody_is_answered(ports: range) -> None:

@@ -60,24 +60,28 @@ class Peers:
         self,
         offer: Offer,
         reached_at: str | None = None,
-        id: str | None = None,
+        name: str | None = None,
         prepare: Callable[[Session], Awaitable[None]] | None = None,
         source: str = "rtc",
     ) -> tuple[str, str]:
         """Begin a session; returns its id and the answer's SDP.
 
-        id: of its own choice. reached_at, prepare: see Peer.answer. source: "rtc" or "whip", by
+        name: to be the id. reached_at, prepare: see Peer.answer. source: "rtc" or "whip", by
         which alone it can be ended. Raises OfferError, Busy,
         aiohttp's HTTPConflict, and what `prepare` raises.
         """
-        id = id or secrets.token_urlsafe(12)
+        id = name or secrets.token_urlsafe(12)
         if id in self._watches or id in self._answering:
             raise web.HTTPConflict(text=f"there is a session {id} already; end it first")
         if len(self) + len(self._answering) >= MAX_SESSIONS:
             raise Busy(f"all {MAX_SESSIONS} sessions are taken; try again later")
         self._tracker.admit()
-        make = lambda tell: Session(id, self._tracker, self._pool, tell)  # noqa: E731
-        peer = Peer(make, self.model, self.network, source)
+        peer = Peer(
+            lambda tell: Session(id, self._tracker, self._pool, tell),
+            self.model,
+            self.network,
+            source,
+        )
         self._answering.add(id)
         try:
             answer = await peer.answer(offer, reached_at, prepare)

@@ -72,8 +72,9 @@ class Live:
             self.session.receive(copy)
 
     async def watch(self) -> None:
+        output = self.session.watch()
         while True:
-            await self.session.output.get()
+            await output.get()
             self.shown.append(time.monotonic())
 
     def iou(self, since: float, until: float) -> float:

@@ -79,6 +79,7 @@ export class Connection extends EventTarget {
     const hello = new Promise((resolve) => {
       this.control.addEventListener("hello", resolve, { once: true });
     });
+    this.#peer.setConfiguration({ iceServers: await iceServers() });
     await this.#peer.setLocalDescription(await this.#peer.createOffer());
     await this.#gathered();
     const answer = await this.#offer(this.#peer.localDescription);
@@ -143,6 +144,16 @@ export class Connection extends EventTarget {
     if (this.#closed) return;
     this.close();
     this.dispatchEvent(new CustomEvent("gone", { detail: reason }));
+  }
+}
+
+/** STUN and TURN servers that the operator has set; none if the server does not say. */
+async function iceServers() {
+  try {
+    const response = await fetch("ice-servers", { signal: AbortSignal.timeout(GATHERING_TIMEOUT) });
+    return (await response.json()).iceServers ?? [];
+  } catch {
+    return [];
   }
 }
 

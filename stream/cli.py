@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from stream import __version__
+from stream import __version__, network
 from stream.compose.effects import EFFECTS
 from stream.errors import InputError, SegstreamError
 
@@ -107,6 +107,7 @@ def _add_serve(commands: "argparse._SubParsersAction[Parser]") -> None:
     serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (default 8080)")
     _add_network(serve)
+    _add_reach(serve)
     serve.set_defaults(run=_serve)
 
 
@@ -190,6 +191,32 @@ def _add_network(command: Parser) -> None:
         "--compile",
         action=argparse.BooleanOptionalAction,
         help="compile a full model with PyTorch: a start of minutes, then faster (default no)",
+    )
+
+
+def _add_reach(serve: Parser) -> None:
+    group = serve.add_argument_group(
+        "how peers reach it",
+        "Passwords are better given as variables, SEGSTREAM_ICE_SERVERS and so on: other users "
+        "of the machine can read a command line. SEGSTREAM_TOKEN guards WHIP and WHEP.",
+    )
+    group.add_argument(
+        "--ice-servers",
+        type=network.ice_servers,
+        metavar="URL[,URL]",
+        help="stun:HOST[:PORT] or turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]",
+    )
+    group.add_argument(
+        "--udp-ports",
+        type=network.udp_ports,
+        metavar="FIRST-LAST",
+        help="of the media (default any); one for each connection and local address",
+    )
+    group.add_argument(
+        "--public-address",
+        type=network.public_address,
+        metavar="IP",
+        help="that peers send to, behind a NAT that passes the ports on unchanged",
     )
 
 

@@ -9,7 +9,7 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from fractions import Fraction
@@ -24,6 +24,7 @@ from stream.compose import backgrounds
 from stream.compose.compositor import Compositor
 from stream.compose.effects import HIDES_BACKGROUND, Effect
 from stream.errors import LimitError, MediaError, SegstreamError
+from stream.fanout import Fanout
 from stream.frames import Frame, Masks
 from stream.limits import (
     KEPT_SIDE,
@@ -32,6 +33,7 @@ from stream.limits import (
     MAX_OBJECTS,
     MAX_SIDE,
     MAX_UPLOADS,
+    MAX_VIEWERS,
     RECENT_FRAMES,
 )
 from stream.mailbox import Mailbox, MailboxClosedError
@@ -68,15 +70,17 @@ class Session:
 
     tracker: shared by all sessions. pool: threads that composite. on_event: is told the answers
     to requests and what changed; it must return at once.
-    `output` holds the newest composited frame, of the size and time of the picture that came in.
+    has_sound: whether its source sends sound as well, which `hear` passes on as it is.
     """
 
     def __init__(
         self, id: str, tracker: Supervisor, pool: Executor, on_event: Callable[[Event], None]
     ) -> None:
         self.id = id
-        self.output: Mailbox[Frame] = Mailbox()
         self.last_picture = time.monotonic()
+        self.has_sound = False
+        self._viewers: Fanout[Frame] = Fanout(MAX_VIEWERS)
+        self._listeners: list[Callable[[av.AudioFrame], None]] = []
         self._tracker = tracker
         self._pool = pool
         self._on_event = on_event
@@ -97,7 +101,6 @@ class Session:
         self._was_prompted = False
         self._tracked = NOTHING_TRACKED
         self._meter = Meter()
-        self._egress_dropped = 0
         self._has_complained = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -110,10 +113,34 @@ class Session:
         """End all work; what waits is dropped."""
         self._tracker.close(self.id)
         self._arrived.close()
-        self.output.close()
+        self._viewers.close()
+        self._listeners.clear()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def watch(self) -> Mailbox[Frame]:
+        """The newest composited frame, of the size and time of the picture that came in, for one
+        more viewer; closed when the session ends. Raises Busy."""
+        return self._viewers.watch()
+
+    def unwatch(self, frames: Mailbox[Frame]) -> None:
+        """Close a viewer's mailbox."""
+        self._viewers.unwatch(frames)
+
+    def listen(self, receive: Callable[[av.AudioFrame], None]) -> None:
+        """Let one more viewer have the sound. receive: must return at once and keep nothing that
+        has no bound."""
+        self._listeners.append(receive)
+
+    def unlisten(self, receive: Callable[[av.AudioFrame], None]) -> None:
+        if receive in self._listeners:
+            self._listeners.remove(receive)
+
+    def hear(self, sound: av.AudioFrame) -> None:
+        """Take the next sound of the stream."""
+        for receive in self._listeners:
+            receive(sound)
 
     def receive(self, picture: av.VideoFrame) -> None:
         """Take the next picture of the stream."""
@@ -202,6 +229,18 @@ class Session:
     def background_names(self) -> tuple[str, ...]:
         return (*backgrounds.names(), *self._uploads)
 
+    async def begin_with(self, effect: Effect, words: Sequence[str] = ()) -> None:
+        """Set the effect from the first picture on, and ask for objects by words; without any, an
+        effect that hides the background asks for the person. To be called once started.
+
+        Raises EffectError, MediaError, PromptError.
+        """
+        await self._loop.run_in_executor(self._pool, self._set_effect, effect, None)
+        for word in words:
+            self._ask_for(None, word)
+        if effect.name in HIDES_BACKGROUND:
+            self._find_person()
+
     async def add_background(self, data: bytes) -> str:
         """Keep an uploaded picture and return the name that effects call it by.
 
@@ -229,11 +268,10 @@ class Session:
         drops = {
             "tracker": self._tracker.dropped(self.id),
             "compose": self._arrived.dropped,
-            "egress": self.output.dropped,
+            "egress": self._viewers.dropped,
         }
-        self._meter.left = self._meter.composed - (self.output.dropped - self._egress_dropped)
         self._on_event(self._meter.stats(self._size, drops))
-        self._meter, self._egress_dropped = Meter(), self.output.dropped
+        self._meter = Meter()
         self._has_complained = False
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
@@ -280,7 +318,7 @@ class Session:
                 continue
             self._meter.composed += 1
             self._meter.latencies.append(time.monotonic() - frame.received)
-            self.output.put(replace(frame, picture=picture))
+            self._meter.left += self._viewers.put(replace(frame, picture=picture))
 
     def _masks_for(self, frame: Frame) -> Masks | None:
         masks, age = self._tracked.masks, frame.received - self._tracked.received

@@ -2,11 +2,15 @@
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from stream.errors import InputError
+from stream.network import IceServer, Network, ice_servers, public_address, udp_ports
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,8 @@ class Settings:
     device: "auto", "cpu" or "cuda". half: bfloat16 autocast of a full model; None: on CUDA only.
     compile: torch.compile of a full model.
     min_tracker_rate: masks a second that each session must get for another to be let in.
+    token: what WHIP and WHEP clients must send as a bearer token; None lets everybody in.
+    ice_servers, udp_ports, public_address: see stream.network.Network.
     """
 
     host: str = "127.0.0.1"
@@ -32,14 +38,22 @@ class Settings:
     half: bool | None = None
     compile: bool = False
     min_tracker_rate: float = 5.0
+    token: str | None = field(default=None, repr=False)
+    ice_servers: tuple[IceServer, ...] = ()
+    udp_ports: range | None = None
+    public_address: str | None = None
+
+    @property
+    def network(self) -> Network:
+        return Network(self.ice_servers, self.udp_ports, self.public_address)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """SEGSTREAM_HOST, _PORT, _MODEL, _THREADS, _HOSTS, _WEIGHTS, _DEVICE, _HALF, _COMPILE,
-        _MIN_TRACKER_RATE.
+        _MIN_TRACKER_RATE, _TOKEN, _ICE_SERVERS, _UDP_PORTS, _PUBLIC_ADDRESS.
 
-        Empty means unset; _HALF and _COMPILE are 0 or 1; _HOSTS is comma-separated. Raises
-        InputError.
+        Empty means unset; _HALF and _COMPILE are 0 or 1; _HOSTS and _ICE_SERVERS are
+        comma-separated. Raises InputError.
         """
         given = os.environ if environment is None else environment
         default = cls()
@@ -59,7 +73,33 @@ class Settings:
             min_tracker_rate=_decimal(
                 given, "SEGSTREAM_MIN_TRACKER_RATE", 1000, default.min_tracker_rate
             ),
+            token=_token(given),
+            ice_servers=_named(given, "SEGSTREAM_ICE_SERVERS", ice_servers) or (),
+            udp_ports=_named(given, "SEGSTREAM_UDP_PORTS", udp_ports),
+            public_address=_named(given, "SEGSTREAM_PUBLIC_ADDRESS", public_address),
         )
+
+
+def _token(given: Mapping[str, str]) -> str | None:
+    """RFC 6750 section 2.1: only these characters can stand in the header."""
+    text = given.get("SEGSTREAM_TOKEN")
+    if text and not re.fullmatch(r"[A-Za-z0-9._~+/-]{8,512}=*", text):
+        raise InputError(
+            f"SEGSTREAM_TOKEN has {len(text)} characters, or others than are allowed; "
+            "wanted 8 to 512 of A-Z a-z 0-9 . _ ~ + / -"
+        )
+    return text or None
+
+
+def _named(given: Mapping[str, str], name: str, read: Callable[[str], T]) -> T | None:
+    """Read a variable's text, whose name an error begins with."""
+    text = given.get(name)
+    if not text:
+        return None
+    try:
+        return read(text)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def _whole(given: Mapping[str, str], name: str, least: int, most: int) -> int | None:

@@ -89,7 +89,15 @@ class Client:
     """Offers sendrecv video, and audio if given, with a control channel."""
 
     def __init__(self, video: MediaStreamTrack, audio: MediaStreamTrack | None = None) -> None:
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._prepare(RTCPeerConnection(RTCConfiguration(iceServers=[])))
+        self.connection.addTrack(video)
+        if audio is not None:
+            self.connection.addTrack(audio)
+        self.channel = self.connection.createDataChannel("control")
+        self.channel.on("message", self._on_message)
+
+    def _prepare(self, connection: RTCPeerConnection) -> None:
+        self.connection = connection
         self.session = ""
         self.messages: list[dict[str, Any]] = []
         self.pictures: list[av.VideoFrame] = []
@@ -98,11 +106,6 @@ class Client:
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._number = 0
-        self.connection.addTrack(video)
-        if audio is not None:
-            self.connection.addTrack(audio)
-        self.channel = self.connection.createDataChannel("control")
-        self.channel.on("message", self._on_message)
         self.connection.on("track", self._on_track)
 
     async def offer(self) -> dict[str, str]:

@@ -159,11 +159,13 @@ async def test_sound_comes_back_after_the_delay_of_the_picture(http: Http) -> No
     await client.connect(http)  # type: ignore[arg-type]
     await client.until(lambda: len(client.sounds) > 40)
     peer = peers(http)._peers[client.session]
-    assert 0 < peer._video.delay < 1
+    viewing = peer._viewing
+    assert viewing is not None
+    assert 0 < viewing.video.delay < 1
     loudness = [np.abs(sound.to_ndarray()).max() for sound in client.sounds]
     assert max(loudness) > 5_000, "the beep"
     assert min(loudness) < 500, "the silence between"
-    assert peer._audio.dropped == 0
+    assert viewing.audio.dropped == 0
     await client.close()
 
 

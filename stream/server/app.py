@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from aiohttp import web
 
 from stream.limits import CLOSE_TIMEOUT
-from stream.server import backgrounds, page, patches, rtc
+from stream.server import backgrounds, page, patches, rtc, whep, whip, wish
+from stream.server.access import bearer, cross_origin
 from stream.server.http import add_headers, errors_as_json, only_same_site
 from stream.settings import Settings
 from stream.worker.launch import engine
@@ -20,12 +21,23 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     """tracker: not started yet; by default with the network that the settings name, which is
     loaded when the application starts (ModelError)."""
     patches.apply()
-    app = web.Application(middlewares=[errors_as_json, only_same_site(settings)])
+    app = web.Application(
+        middlewares=[
+            cross_origin(settings),
+            errors_as_json,
+            only_same_site(settings),
+            bearer(settings),
+        ]
+    )
+    app[wish.TOKEN] = settings.token
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(lambda app: _sessions(app, settings, tracker))
     app.on_shutdown.append(_end_sessions)
     app.router.add_post("/rtc", rtc.post_rtc)
     app.router.add_delete("/rtc/{session}", rtc.delete_rtc)
+    app.router.add_get("/ice-servers", _ice_servers)
+    whip.add_routes(app.router)
+    whep.add_routes(app.router)
     app.router.add_post("/sessions/{session}/background", backgrounds.post_picture)
     app.router.add_get("/backgrounds", backgrounds.get_names)
     app.router.add_get("/backgrounds/{name}", backgrounds.get_picture)
@@ -56,7 +68,7 @@ async def _sessions(
         tracker = Supervisor(engine(settings), settings.min_tracker_rate)
     await asyncio.to_thread(tracker.start)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="compose")
-    app[rtc.PEERS] = rtc.Peers(tracker, pool, settings.model)
+    app[rtc.PEERS] = rtc.Peers(tracker, pool, settings.model, settings.network)
     yield
     await asyncio.to_thread(tracker.stop)
     await asyncio.to_thread(pool.shutdown)
@@ -64,6 +76,12 @@ async def _sessions(
 
 async def _end_sessions(app: web.Application) -> None:
     await app[rtc.PEERS].end_all()
+
+
+async def _ice_servers(request: web.Request) -> web.Response:
+    """For the page, which needs TURN as much as anybody."""
+    servers = wish.for_browsers(request.app[rtc.PEERS].network.ice_servers)
+    return web.json_response({"iceServers": servers})
 
 
 async def _healthz(request: web.Request) -> web.Response:

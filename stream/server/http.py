@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from stream.errors import Busy, InputError, LimitError, MediaError, NoVideo, SegstreamError
 from stream.limits import BODY_TIMEOUT
+from stream.server.access import may_cross
 from stream.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,20 @@ STATUS: tuple[tuple[type[SegstreamError], int], ...] = (
 )
 """The first that fits an error is its answer's status."""
 
-CODES = {403: "forbidden", 404: "not_found", 405: "bad_method", 408: "timeout", 415: "bad_type"}
+CODES = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "bad_method",
+    408: "timeout",
+    409: "taken",
+    412: "outdated",
+    415: "bad_type",
+    422: "unsupported",
+}
+
+KEPT_HEADERS = ("Accept-Patch", "Accept-Post", "Allow", "WWW-Authenticate")
+"""Of an error's answer: they tell what would be right."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -57,7 +71,11 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _error(error.status, CODES.get(error.status, "bad_request"), error.text or "")
+        answer = _error(error.status, CODES.get(error.status, "bad_request"), error.text or "")
+        for name in KEPT_HEADERS:
+            if name in error.headers:
+                answer.headers[name] = error.headers[name]
+        return answer
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return _error(500, "error", "the server failed; its log says why")
@@ -78,7 +96,8 @@ def only_same_site(settings: Settings) -> Middleware:
             raise web.HTTPForbidden(text=f"this server is not called {name}; see SEGSTREAM_HOSTS")
         origin = request.headers.get("Origin")
         is_foreign = origin is not None and urlsplit(origin).netloc != request.host
-        if is_foreign and request.method not in ("GET", "HEAD"):
+        is_allowed = request.method in ("GET", "HEAD") or may_cross(request, settings)
+        if is_foreign and not is_allowed:
             raise web.HTTPForbidden(text=f"pages of {origin} may not call this server")
         return await handler(request)
 

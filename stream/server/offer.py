@@ -1,33 +1,94 @@
 """Reading an SDP offer before aiortc does: what comes from outside is checked here, once."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from aiortc.sdp import DIRECTIONS, MediaDescription, SessionDescription
 
 from stream.errors import NoVideo, OfferError
 from stream.limits import MAX_CANDIDATES, MAX_CODECS, MAX_SDP, MAX_SDP_LINES
+from stream.server import codecs
 
 KINDS = ("video", "audio", "application")
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An offer that can be answered. returns_audio: the peer sends sound and wants it back."""
+    """An offer that can be answered. wants_video, wants_audio: to be sent some by us.
+
+    ufrags: of its ICE sessions, of which there is one but for offers without a=group:BUNDLE.
+    formats: lines that `sdp` has others for, see stream.server.codecs.
+    """
 
     sdp: str
-    returns_audio: bool
+    wants_video: bool
+    wants_audio: bool
+    ufrags: frozenset[str] = frozenset()
+    formats: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(sdp: str) -> Offer:
-    """Raises OfferError, NoVideo."""
+    """An offer of who sends pictures, and may want some back. Raises OfferError, NoVideo.
+
+    Sound goes back only to those who send it too.
+    """
+    checked = _check(sdp)
+    video, audio = checked.directions["video"], checked.directions.get("audio")
+    if video not in ("sendrecv", "sendonly"):
+        raise NoVideo(f"the offer's video is {video}; wanted sendrecv")
+    return Offer(checked.sdp, video == "sendrecv", audio == "sendrecv", checked.ufrags)
+
+
+def read_publisher(sdp: str) -> Offer:
+    """An offer by WHIP (RFC 9725): nothing goes back. Raises OfferError, NoVideo."""
+    _check_is_sdp(sdp)
+    offer = read(sdp)
+    codecs.check(offer.sdp)
+    known, replaced = codecs.with_known_profile(_as_dtls_client(offer.sdp))
+    return Offer(known, False, False, offer.ufrags, replaced)
+
+
+def read_viewer(sdp: str) -> Offer:
+    """An offer by WHEP: who wants pictures, and sound perhaps. Raises OfferError, NoVideo."""
+    _check_is_sdp(sdp)
+    checked = _check(sdp)
+    video, audio = checked.directions["video"], checked.directions.get("audio")
+    if video not in ("sendrecv", "recvonly"):
+        raise NoVideo(f"the offer's video is {video}; wanted recvonly")
+    codecs.check(checked.sdp)
+    wants_audio = audio in ("sendrecv", "recvonly")
+    return Offer(_as_dtls_client(checked.sdp), True, wants_audio, checked.ufrags)
+
+
+def _check_is_sdp(text: str) -> None:
+    if not text.startswith("v=0"):
+        raise OfferError(f"body begins with {text[:20]!r}; wanted an SDP offer, which begins v=0")
+
+
+def _as_dtls_client(sdp: str) -> str:
+    """Let the peer begin with DTLS, as RFC 9725 section 4.4 has it, half a round trip sooner;
+    GStreamer's webrtcbin needs it. aiortc would answer actpass by beginning itself."""
+    return sdp.replace("a=setup:actpass\r\n", "a=setup:active\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """sdp: for aiortc. directions: of each kind of section that there is."""
+
+    sdp: str
+    directions: Mapping[str, str | None]
+    ufrags: frozenset[str]
+
+
+def _check(sdp: str) -> _Checked:
     if len(sdp) > MAX_SDP:
         raise OfferError(f"offer of {len(sdp)} characters; at most {MAX_SDP} are read")
     lines = sdp.splitlines()
     if len(lines) > MAX_SDP_LINES:
         raise OfferError(f"offer of {len(lines)} lines; at most {MAX_SDP_LINES} are read")
-    codecs = sum(line.startswith("a=rtpmap:") for line in lines)
-    if codecs > MAX_CODECS:
-        raise OfferError(f"offer of {codecs} codecs; at most {MAX_CODECS} are read")
+    count = sum(line.startswith("a=rtpmap:") for line in lines)
+    if count > MAX_CODECS:
+        raise OfferError(f"offer of {count} codecs; at most {MAX_CODECS} are read")
     sdp = "".join(f"{line}\r\n" for line in _without_mdns(lines))
     try:
         description = SessionDescription.parse(sdp)
@@ -39,9 +100,12 @@ def read(sdp: str) -> Offer:
         raise NoVideo("offer holds no video; add a video track")
     _check_sections(description.media)
     _check_bundle(description)
-    if directions["video"] not in ("sendrecv", "sendonly"):
-        raise NoVideo(f"the offer's video is {directions['video']}; wanted sendrecv")
-    return Offer(sdp, returns_audio=directions.get("audio") == "sendrecv")
+    ufrags = frozenset(
+        section.ice.usernameFragment
+        for section in description.media
+        if section.ice is not None and section.ice.usernameFragment is not None
+    )
+    return _Checked(sdp, directions, ufrags)
 
 
 def _check_sections(media: list[MediaDescription]) -> None:

@@ -4,6 +4,7 @@ A test of each fails once the library does without it.
 """
 
 import queue
+import sys
 import threading
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiortc.codecs import h264, vpx
 from aiortc.jitterbuffer import JitterFrame
 
 from stream.limits import MAX_ENCODED, MAX_SIDE
+from stream.server.ice import PortRangeAsyncio
 
 START_BITRATE = 2_000_000
 MAX_BITRATE = 6_000_000
@@ -21,6 +23,11 @@ little for 720p, and starts at a third of that; the receiver's own estimate (REM
 
 LOOPBACK = "127.0.0.1"
 
+CONSENT_FAILURES = sys.maxsize
+"""Unanswered consent checks (RFC 7675) after which aioice closes. FFmpeg's WHIP muxer answers the
+first one only and would be cut off after half a minute. Peers that are gone show in their media
+instead, which is encrypted and so says as much: no pictures, or no reports about pictures."""
+
 _get_host_addresses = ice.get_host_addresses
 _init_receiver = RTCRtpReceiver.__init__
 
@@ -28,6 +35,8 @@ _init_receiver = RTCRtpReceiver.__init__
 def apply() -> None:
     """Change the libraries for the whole process; doing it again changes nothing."""
     ice.get_host_addresses = _host_addresses
+    ice.asyncio = PortRangeAsyncio()  # type: ignore[attr-defined,assignment]
+    ice.CONSENT_FAILURES = CONSENT_FAILURES
     rtcrtpreceiver.get_decoder = _limited_decoder  # type: ignore[attr-defined]
     RTCRtpReceiver.__init__ = _init_bounded_receiver  # type: ignore[method-assign]
     for codec in (vpx, h264):

@@ -1,27 +1,21 @@
-"""One WebRTC peer: its connection, its session, and the watch that ends both."""
+"""A peer that sends pictures: its connection, its session, and the watch that ends both."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 
-from aiortc import (
-    MediaStreamTrack,
-    RTCConfiguration,
-    RTCDataChannel,
-    RTCPeerConnection,
-    RTCRtpSender,
-    RTCSessionDescription,
-)
+from aiortc import MediaStreamTrack, RTCDataChannel
 
-from stream.egress.webrtc import AudioOutput, VideoOutput
-from stream.errors import OfferError, SegstreamError
+from stream.egress.viewing import Viewing
+from stream.errors import SegstreamError
 from stream.ingest.webrtc import drain_audio, drain_video
-from stream.limits import CLOSE_TIMEOUT, CONNECT_TIMEOUT, MAX_UNSENT, MEDIA_SILENCE
+from stream.limits import CONNECT_TIMEOUT, MAX_UNSENT, MEDIA_SILENCE
 from stream.messages import AddBox, AddPoint, Event, Rejected
+from stream.network import Network
 from stream.server import control
 from stream.server.answer import with_start_bitrate
+from stream.server.connection import Connection
 from stream.server.offer import Offer
 from stream.session import Session
 
@@ -29,60 +23,57 @@ log = logging.getLogger(__name__)
 
 STATS_INTERVAL = 1.0
 
-CODECS = ("video/VP8", "video/H264", "video/rtx")
-"""In order of preference. As aiortc 1.16 encodes 640x480, VP8 takes 3.6 ms a frame and H264
-(preset medium) 17.5."""
-
 
 class Peer:
-    """Answers one offer. make_session: gives the session that events are to be told to."""
+    """Answers one offer. make_session: gives the session that events are to be told to.
 
-    def __init__(self, make_session: Callable[[Callable[[Event], None]], Session], model: str):
+    source: by which door it came, "rtc" or "whip".
+    """
+
+    def __init__(
+        self,
+        make_session: Callable[[Callable[[Event], None]], Session],
+        model: str,
+        network: Network,
+        source: str,
+    ) -> None:
+        self.source = source
         self._model = model
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._channel: RTCDataChannel | None = None
-        self._end = asyncio.Event()
-        self._reason = "closed by the server"
-        self._began = time.monotonic()
-        self._connected: float | None = None
         self._drains: list[asyncio.Task[None]] = []
         self.session = make_session(self._tell)
-        self._video = VideoOutput(self.session.output)
-        self._audio = AudioOutput(lambda: self._video.delay)
+        self.connection = Connection(f"session {self.session.id}", network)
+        self._viewing: Viewing | None = None
 
-    async def answer(self, offer: Offer) -> str:
-        """Begin the session and return the answer's SDP. Raises OfferError."""
-        self._connection.on("connectionstatechange", self._on_connection_state)
-        self._connection.on("track", self._on_track)
-        self._connection.on("datachannel", self._on_channel)
+    async def answer(
+        self,
+        offer: Offer,
+        reached_at: str | None = None,
+        prepare: Callable[[Session], Awaitable[None]] | None = None,
+    ) -> str:
+        """Begin the session and return the answer's SDP.
+
+        prepare: what is done with the session before the first picture can come; what it raises
+        is raised. Raises OfferError, Busy.
+        """
+        rtc = self.connection.rtc
+        rtc.on("track", self._on_track)
+        rtc.on("datachannel", self._on_channel)
         self.session.start()
-        video = self._connection.addTransceiver(self._video, "sendrecv")
-        self._video.sender = video.sender
-        capabilities = RTCRtpSender.getCapabilities("video").codecs
-        video.setCodecPreferences(
-            [codec for name in CODECS for codec in capabilities if codec.mimeType == name]
-        )
-        if offer.returns_audio:
-            self._connection.addTransceiver(self._audio, "sendrecv")
-        try:
-            await self._connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
-            await self._connection.setLocalDescription(await self._connection.createAnswer())
-        except OSError:
-            raise
-        except Exception as error:
-            # aiortc 1.16 raises what it happens to stumble over, AttributeError and KeyError too.
-            text = f"offer cannot be answered: {type(error).__name__} {error}"[:200]
-            raise OfferError(text) from error
+        if prepare is not None:
+            await prepare(self.session)
+        if offer.wants_video:
+            self._viewing = Viewing(self.session, is_first=True)
+            self._viewing.add_to(rtc, "sendrecv", with_sound=offer.wants_audio)
+        sdp = await self.connection.answer(offer, reached_at)
         log.info("session %s: started", self.session.id)
-        return with_start_bitrate(self._connection.localDescription.sdp)
+        return with_start_bitrate(sdp)
 
     async def watch(self) -> None:
         """Tell statistics each second until the peer is gone, then free everything."""
         try:
-            while not self._end.is_set():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(STATS_INTERVAL):
-                        await self._end.wait()
+            while not self.connection.has_ended:
+                await self.connection.wait(STATS_INTERVAL)
                 self._check_alive()
                 self.session.tell_stats()
         finally:
@@ -90,52 +81,34 @@ class Peer:
 
     def end(self, reason: str) -> None:
         """Make `watch` end."""
-        if not self._end.is_set():
-            self._reason = reason
-            self._end.set()
+        self.connection.end(reason)
 
     async def close(self) -> None:
         """Free everything. Called once."""
         await self.session.close()
-        self._video.stop()
-        self._audio.stop()
+        if self._viewing is not None:
+            self._viewing.stop()
         for task in self._drains:
             task.cancel()
         for result in await asyncio.gather(*self._drains, return_exceptions=True):
             if isinstance(result, Exception):
                 log.error("session %s: receiving failed", self.session.id, exc_info=result)
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._connection.close()
-        except Exception:
-            log.exception("session %s: its connection did not close", self.session.id)
-        log.info(
-            "session %s: ended after %.1f s, %s",
-            self.session.id,
-            time.monotonic() - self._began,
-            self._reason,
-        )
+        await self.connection.close()
 
     def _check_alive(self) -> None:
-        now = time.monotonic()
-        if self._connected is None:
-            if now - self._began > CONNECT_TIMEOUT:
+        now, connected = time.monotonic(), self.connection.connected
+        if connected is None:
+            if now - self.connection.began > CONNECT_TIMEOUT:
                 self.end(f"not connected within {CONNECT_TIMEOUT:g} s")
-        elif now - max(self._connected, self.session.last_picture) > MEDIA_SILENCE:
+        elif now - max(connected, self.session.last_picture) > MEDIA_SILENCE:
             self.end(f"no picture for {MEDIA_SILENCE:g} s")
-
-    def _on_connection_state(self) -> None:
-        state = self._connection.connectionState
-        if state == "connected" and self._connected is None:
-            self._connected = time.monotonic()
-        if state in ("failed", "closed"):
-            self.end(f"connection {state}")
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "video":
             self._drain(self._receive_video(track))
         else:
-            self._drain(drain_audio(track, self._audio.receive))
+            self.session.has_sound = True
+            self._drain(drain_audio(track, self.session.hear))
 
     async def _receive_video(self, track: MediaStreamTrack) -> None:
         await drain_video(track, self.session.receive)
@@ -161,9 +134,12 @@ class Peer:
             self._tell(Rejected(parsed.number, parsed.request))
             return
         seen = parsed.request.rtp if isinstance(parsed.request, AddPoint | AddBox) else None
-        self.session.request(parsed.number, parsed.request, self._video.index_of(seen))
+        shown = self._viewing.video.index_of(seen) if self._viewing is not None else None
+        self.session.request(parsed.number, parsed.request, shown)
 
     def _tell(self, event: Event) -> None:
+        if self._channel is None and isinstance(event, Rejected):
+            log.warning("session %s: %s", self.session.id, event.error)
         self._send(control.encode(event))
 
     def _send(self, text: str) -> None:

@@ -3,61 +3,126 @@
 import asyncio
 import json
 import secrets
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 
 from aiohttp import web
 
 from stream.errors import Busy, OfferError
 from stream.limits import MAX_SDP, MAX_SESSIONS
+from stream.network import Network
 from stream.server import offer
 from stream.server.http import read_body
+from stream.server.offer import Offer
 from stream.server.peer import Peer
+from stream.server.viewer import Viewer
 from stream.session import Session
 from stream.worker.supervisor import Supervisor
 
 
 class Peers:
-    """All peers of one server. tracker, pool: shared by their sessions."""
+    """All peers of one server, and who watches them. tracker, pool: shared by their sessions."""
 
-    def __init__(self, tracker: Supervisor, pool: Executor, model: str) -> None:
+    def __init__(
+        self, tracker: Supervisor, pool: Executor, model: str, network: Network | None = None
+    ) -> None:
         self.model = model
+        self.network = network or Network()
         self._tracker = tracker
         self._pool = pool
         self._peers: dict[str, Peer] = {}
+        self._viewers: dict[str, dict[str, Viewer]] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
-        self._answering = 0
+        self._answering: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._peers)
 
     def session(self, id: str) -> Session:
         """Raises aiohttp's HTTPNotFound."""
-        return self._peer(id).session
+        return self.peer(id).session
 
-    async def accept(self, sdp: str) -> tuple[str, str]:
-        """Begin a session; returns its id and the answer's SDP. Raises OfferError, Busy."""
-        checked = offer.read(sdp)
-        if len(self) + self._answering >= MAX_SESSIONS:
+    def peer(self, id: str, source: str | None = None) -> Peer:
+        """source: where it must have come from. Raises aiohttp's HTTPNotFound."""
+        if id not in self._peers or source not in (None, self._peers[id].source):
+            raise web.HTTPNotFound(text=f"no session {id[:40]}; it has ended or never was")
+        return self._peers[id]
+
+    def viewer(self, session: str, id: str) -> Viewer:
+        """Raises aiohttp's HTTPNotFound."""
+        self.peer(session)
+        viewers = self._viewers.get(session, {})
+        if id not in viewers:
+            raise web.HTTPNotFound(text=f"no viewer {id[:40]}; it has ended or never was")
+        return viewers[id]
+
+    async def accept(
+        self,
+        offer: Offer,
+        reached_at: str | None = None,
+        name: str | None = None,
+        prepare: Callable[[Session], Awaitable[None]] | None = None,
+        source: str = "rtc",
+    ) -> tuple[str, str]:
+        """Begin a session; returns its id and the answer's SDP.
+
+        name: to be the id. reached_at, prepare: see Peer.answer. source: "rtc" or "whip", by
+        which alone it can be ended. Raises OfferError, Busy,
+        aiohttp's HTTPConflict, and what `prepare` raises.
+        """
+        id = name or secrets.token_urlsafe(12)
+        if id in self._watches or id in self._answering:
+            raise web.HTTPConflict(text=f"there is a session {id} already; end it first")
+        if len(self) + len(self._answering) >= MAX_SESSIONS:
             raise Busy(f"all {MAX_SESSIONS} sessions are taken; try again later")
         self._tracker.admit()
-        id = secrets.token_urlsafe(12)
-        peer = Peer(lambda tell: Session(id, self._tracker, self._pool, tell), self.model)
-        self._answering += 1
+        peer = Peer(
+            lambda tell: Session(id, self._tracker, self._pool, tell),
+            self.model,
+            self.network,
+            source,
+        )
+        self._answering.add(id)
         try:
-            answer = await peer.answer(checked)
+            answer = await peer.answer(offer, reached_at, prepare)
         except BaseException:
             peer.end("its offer was not answered")
             await peer.close()
             raise
         finally:
-            self._answering -= 1
+            self._answering.remove(id)
         self._peers[id] = peer
         self._watches[id] = asyncio.create_task(self._watch(id, peer))
         return id, answer
 
-    async def end(self, id: str) -> None:
+    async def admit(
+        self, session: str, offer: Offer, reached_at: str | None = None
+    ) -> tuple[str, str]:
+        """Let somebody watch a session; returns the viewer's id and the answer's SDP.
+
+        Raises OfferError, Busy, aiohttp's HTTPNotFound.
+        """
+        id = secrets.token_urlsafe(12)
+        viewer = Viewer(id, self.session(session), self.network)
+        # From now on, for the session may end while its offer is answered.
+        viewers = self._viewers.setdefault(session, {})
+        viewers[id] = viewer
+        self._watches[id] = asyncio.create_task(self._watch_viewer(viewers, id, viewer))
+        try:
+            answer = await viewer.answer(offer, reached_at)
+        except BaseException:
+            viewer.end("its offer was not answered")
+            raise
+        return id, answer
+
+    async def end(self, id: str, source: str) -> None:
         """End a session and wait until all is free. Raises aiohttp's HTTPNotFound."""
-        self._peer(id).end("asked to")
+        self.peer(id, source).end("asked to")
+        await asyncio.wait([self._watches[id]])
+
+    async def end_viewer(self, session: str, id: str) -> None:
+        """The same for a viewer."""
+        self.viewer(session, id).end("asked to")
         await asyncio.wait([self._watches[id]])
 
     async def end_all(self) -> None:
@@ -70,12 +135,16 @@ class Peers:
         try:
             await peer.watch()
         finally:
-            del self._peers[id], self._watches[id]
+            del self._peers[id]
+            for viewer in self._viewers.pop(id, {}).values():
+                viewer.end("its session ended")
+            del self._watches[id]
 
-    def _peer(self, id: str) -> Peer:
-        if id not in self._peers:
-            raise web.HTTPNotFound(text=f"no session {id[:40]}; it has ended or never was")
-        return self._peers[id]
+    async def _watch_viewer(self, viewers: dict[str, Viewer], id: str, viewer: Viewer) -> None:
+        try:
+            await viewer.watch()
+        finally:
+            del viewers[id], self._watches[id]
 
 
 PEERS = web.AppKey("peers", Peers)
@@ -94,10 +163,10 @@ async def post_rtc(request: web.Request) -> web.Response:
         raise OfferError('body is no offer; wanted {"type": "offer", "sdp": "v=0…"}')
     if not isinstance(body.get("sdp"), str):
         raise OfferError('the offer has no text "sdp"')
-    id, sdp = await request.app[PEERS].accept(body["sdp"])
+    id, sdp = await request.app[PEERS].accept(offer.read(body["sdp"]))
     return web.json_response({"type": "answer", "sdp": sdp, "session": id})
 
 
 async def delete_rtc(request: web.Request) -> web.Response:
-    await request.app[PEERS].end(request.match_info["session"])
+    await request.app[PEERS].end(request.match_info["session"], source="rtc")
     return web.Response(status=204)

@@ -1,0 +1,81 @@
+"""One who watches a session: a connection that only sends, and the watch that ends it."""
+
+import asyncio
+import logging
+import time
+from datetime import datetime
+
+from stream.egress.viewing import Viewing
+from stream.limits import CONNECT_TIMEOUT, VIEWER_SILENCE
+from stream.network import Network
+from stream.server.connection import Connection
+from stream.server.offer import Offer
+from stream.session import Session
+
+log = logging.getLogger(__name__)
+
+CHECK_INTERVAL = 1.0
+
+
+class Viewer:
+    """Answers one offer. Raises Busy when too many watch the session."""
+
+    def __init__(self, id: str, session: Session, network: Network) -> None:
+        self._name = f"session {session.id}: viewer {id}"
+        self._session = session
+        self._viewing = Viewing(session, is_first=False)
+        self.connection = Connection(self._name, network)
+        self._answered = asyncio.Event()
+        self._reported: list[datetime] = []
+        self._heard = 0.0
+
+    async def answer(self, offer: Offer, reached_at: str | None = None) -> str:
+        """The answer's SDP, with sound if the session has some. Raises OfferError, Busy."""
+        with_sound = offer.wants_audio and self._session.has_sound
+        try:
+            self._viewing.add_to(self.connection.rtc, "sendonly", with_sound)
+            answer = await self.connection.answer(offer, reached_at)
+        finally:
+            self._answered.set()
+        log.info("%s: comes", self._name)
+        return answer
+
+    async def watch(self) -> None:
+        """Until the viewer or the session is gone, then free everything."""
+        try:
+            # aiortc cannot close a connection that it answers at the same time.
+            await self._answered.wait()
+            while not self.connection.has_ended:
+                await self.connection.wait(CHECK_INTERVAL)
+                await self._check_alive()
+        finally:
+            self._viewing.stop()
+            await self.connection.close()
+
+    def end(self, reason: str) -> None:
+        """Make `watch` end."""
+        self.connection.end(reason)
+
+    async def _check_alive(self) -> None:
+        now, connected = time.monotonic(), self.connection.connected
+        if connected is None:
+            if now - self.connection.began > CONNECT_TIMEOUT:
+                self.end(f"not connected within {CONNECT_TIMEOUT:g} s")
+            return
+        if await self._has_reported():
+            self._heard = now
+        if now - max(connected, self._heard) > VIEWER_SILENCE:
+            self.end(f"no report for {VIEWER_SILENCE:g} s")
+
+    async def _has_reported(self) -> bool:
+        """Whether a receiver report (RTCP) has come since the last call, or none can be expected
+        because no picture has gone out yet. Reports are authenticated by SRTP; that somebody sends
+        packets from the viewer's address would prove nothing."""
+        sender = self._viewing.video.sender
+        assert sender is not None
+        parts = (await sender.getStats()).values()
+        if not any(part.packetsSent for part in parts if part.type == "outbound-rtp"):
+            return True
+        before = self._reported
+        self._reported = [part.timestamp for part in parts if part.type == "remote-inbound-rtp"]
+        return self._reported != before

@@ -1,0 +1,85 @@
+"""WHIP (RFC 9725): programs such as OBS, FFmpeg and GStreamer send a stream."""
+
+import re
+
+from aiohttp import web
+from multidict import MultiMapping
+
+from stream.compose.effects import Effect, check
+from stream.errors import EffectError, InputError, PromptError
+from stream.limits import MAX_OBJECTS, MAX_WORD
+from stream.server import offer, wish
+from stream.server.rtc import PEERS
+from stream.session import Session
+
+PARAMETERS = ("effect", "strength", "colour", "background", "text", "session")
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+
+def add_routes(router: web.UrlDispatcher) -> None:
+    wish.add_endpoint(router, "/whip", post)
+    wish.add_resource(router, "/whip/{session}", delete, patch)
+
+
+async def post(request: web.Request) -> web.Response:
+    """Begin a session whose pictures come from the publisher; nothing goes back to it."""
+    checked = offer.read_publisher(await wish.read_offer(request))
+    effect, words, name = read_query(request.query)
+
+    async def prepare(session: Session) -> None:
+        await session.begin_with(effect, words)
+
+    id, answer = await request.app[PEERS].accept(
+        checked, wish.reached_at(request), name, prepare, source="whip"
+    )
+    return wish.created(request, f"/whip/{id}", id, answer)
+
+
+async def delete(request: web.Request) -> web.Response:
+    # OBS takes nothing but 200 for a success.
+    await request.app[PEERS].end(request.match_info["session"], source="whip")
+    return web.Response(status=200)
+
+
+async def patch(request: web.Request) -> web.Response:
+    id = request.match_info["session"]
+    return await wish.patch(request, id, request.app[PEERS].peer(id, source="whip").connection)
+
+
+def read_query(query: MultiMapping[str]) -> tuple[Effect, list[str], str | None]:
+    """Effect, words and name of the session to begin. Raises InputError and its kinds; what the
+    words and backgrounds are is checked by the session."""
+    if unknown := set(query) - set(PARAMETERS):
+        raise InputError(
+            f"unknown parameter {sorted(unknown)[0][:40]!r}; known are {', '.join(PARAMETERS)}"
+        )
+    for key in set(query) - {"text"}:
+        if len(query.getall(key)) > 1:
+            raise InputError(f"parameter {key} is given twice")
+    default = Effect()
+    effect = Effect(
+        query.get("effect", default.name),
+        _strength(query.get("strength")),
+        query.get("colour", default.colour),
+        query.get("background"),
+    )
+    check(effect)
+    words = query.getall("text", [])
+    if len(words) > MAX_OBJECTS or any(not 0 < len(word.strip()) <= MAX_WORD for word in words):
+        raise PromptError(
+            f"wanted text=WORD such as text=person, at most {MAX_WORD} characters and "
+            f"{MAX_OBJECTS} times"
+        )
+    name = query.get("session")
+    if name is not None and not _NAME.fullmatch(name):
+        raise InputError(f"session is {name[:60]!r}; wanted 1 to 40 of A-Z a-z 0-9 _ -")
+    return effect, words, name
+
+
+def _strength(text: str | None) -> float:
+    if text is None:
+        return Effect().strength
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII):
+        raise EffectError(f"strength is {text[:40]!r}; wanted a number from 0 to 1")
+    return float(text)

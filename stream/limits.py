@@ -116,7 +116,7 @@ for four, in a batch or one after the other, but in a batch every mask is as old
 MAX_CAMERAS = 16
 """Cameras of one server: each is a session and a process that decodes."""
 
-MAX_VIEWERS = 32
+MAX_CAMERA_VIEWERS = 32
 """Peers and browsers that only watch; each costs an encoder."""
 
 MAX_ADDRESS = 2048

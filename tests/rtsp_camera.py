@@ -1,10 +1,8 @@
 """A camera that can be killed, frozen and started again: tests/rtsp_server.py in a process."""
 
-import functools
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -69,49 +67,42 @@ def scene(index: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     return picture
 
 
-@functools.cache
-def scene_packets(codec: str) -> bytes:
-    return b"".join(encoded(codec, (scene(index) for index in range(COUNT))))
-
-
-def encoded(codec: str, pictures: Iterator[np.ndarray], key_every: int = 15) -> Iterator[bytes]:
-    """The packets of a stream in Annex B, 30 pictures a second."""
-    context: av.VideoCodecContext | None = None
-    for index, picture in enumerate(pictures):
-        if context is None:
-            made = av.CodecContext.create(codec, "w")
-            assert isinstance(made, av.VideoCodecContext)
-            context = made
-            context.height, context.width = picture.shape[:2]
-            context.pix_fmt, context.time_base = "yuv420p", Fraction(1, 30)
-            context.gop_size = key_every
-            context.options = {"preset": "ultrafast", "tune": "zerolatency"}
-            if codec == "libx265":
-                context.options["x265-params"] = f"log-level=none:keyint={key_every}"
-        frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
-        frame.pts, frame.time_base = index, Fraction(1, 30)
-        yield from (bytes(packet) for packet in context.encode(frame))
-    if context is not None:
-        yield from (bytes(packet) for packet in context.encode(None))
-
-
 def write_streams(folder: Path) -> Path:
-    """The drawn scene as H264 and H265, for a minute, since the server's clock jumps at its end."""
-    (folder / "h264").write_bytes(scene_packets("libx264") * 30)
-    (folder / "h265").write_bytes(scene_packets("libx265") * 30)
+    """The scene as H264 and H265, for two minutes."""
+    for name, codec in (("h264", "libx264"), ("h265", "libx265")):
+        write_clip(folder / f"{name}.mp4", codec=codec, rounds=60)
     return folder
 
 
-def write_clip(path: Path, width: int = WIDTH, height: int = HEIGHT) -> Path:
-    """The scene as an MP4 of two seconds."""
+def write_clip(
+    path: Path,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    *,
+    codec: str = "libx264",
+    rounds: int = 1,
+) -> Path:
+    """The scene as an MP4, `rounds` times two seconds, with a key frame every half a second."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
+        stream = container.add_stream(codec, rate=30)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.gop_size = 15
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
+        if codec == "libx265":
+            stream.options |= {"x265-params": "log-level=none:open-gop=0"}
+        packets: list[av.Packet] = []
         for index in range(COUNT):
             frame = av.VideoFrame.from_ndarray(scene(index, width, height), "rgb24")
             frame.pts = index
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        kept = [(bytes(packet), packet.is_keyframe) for packet in packets]
+        for number, (data, is_key) in enumerate(kept * rounds):
+            packet = av.Packet(data)
+            packet.stream, packet.time_base = stream, Fraction(1, 30)
+            packet.pts = packet.dts = number
+            packet.duration, packet.is_keyframe = 1, is_key
+            container.mux(packet)
     return path
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A camera for tests: GStreamer's RTSP server, which plays prepared streams round and round.
+"""A camera for tests: GStreamer's RTSP server, which plays prepared streams.
 
 Run with the system's Python, whose packages hold GStreamer: rtsp_server.py PORT FOLDER. Streams: /mjpeg,
 and for what is in the folder /h264, /h265, and of the first /udp (over UDP only) and /locked (user
@@ -16,19 +16,11 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
-H264 = (
-    "multifilesrc location={}/h264 loop=true "
-    "caps=video/x-h264,stream-format=byte-stream,framerate=30/1 "
-    "! h264parse config-interval=-1 ! identity sync=true ! rtph264pay name=pay0 config-interval=-1"
-)
-H265 = (
-    "multifilesrc location={}/h265 loop=true "
-    "caps=video/x-h265,stream-format=byte-stream,framerate=30/1 "
-    "! h265parse config-interval=-1 ! identity sync=true ! rtph265pay name=pay0 config-interval=-1"
-)
+H264 = "filesrc location={}/h264.mp4 ! qtdemux ! h264parse ! rtph264pay name=pay0 config-interval=-1"
+H265 = "filesrc location={}/h265.mp4 ! qtdemux ! h265parse ! rtph265pay name=pay0 config-interval=-1"
 MJPEG = (
-    "videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=15/1 "
-    "! jpegenc ! rtpjpegpay name=pay0"
+    "videotestsrc is-live=true pattern=ball "
+    "! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! jpegenc ! rtpjpegpay name=pay0"
 )
 
 
@@ -68,13 +60,13 @@ def main(port, folder):
     server.set_auth(auth)
     mounts = server.get_mount_points()
     mounts.add_factory("/mjpeg", open_to(factory(MJPEG, folder), "anyone"))
-    if (folder / "h264").exists():
+    if (folder / "h264.mp4").exists():
         mounts.add_factory("/h264", open_to(factory(H264, folder), "anyone"))
         mounts.add_factory("/locked", open_to(factory(H264, folder), "camera"))
         udp = open_to(factory(H264, folder), "anyone")
         udp.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
         mounts.add_factory("/udp", udp)
-    if (folder / "h265").exists():
+    if (folder / "h265.mp4").exists():
         mounts.add_factory("/h265", open_to(factory(H265, folder), "anyone"))
     if not server.attach(None):
         sys.exit(f"port {port} is taken")

@@ -57,6 +57,7 @@ class Stage:
     def __init__(self, supervisor: Supervisor, pool: ThreadPoolExecutor) -> None:
         self.events: list[Event] = []
         self.session = Session("s", supervisor, pool, self._on_event)
+        self.output = self.session.watch()
         self._news = asyncio.Event()
         self._index = 0
         self._number = 0
@@ -69,7 +70,7 @@ class Stage:
         sent = self.send(**shape)
         async with asyncio.timeout(10):
             while True:
-                frame = await self.session.output.get()
+                frame = await self.output.get()
                 if frame.pts == sent.pts:
                     return frame
 
@@ -186,9 +187,9 @@ async def test_picture_never_waits_for_the_tracker(
 async def test_slow_reader_gets_the_newest_and_drops_are_counted(stage: Stage) -> None:
     for count in range(1, 6):
         stage.send()
-        output = stage.session.output
+        output = stage.output
         await eventually(lambda output=output, n=count: len(output) and output.dropped == n - 1)
-    assert (await stage.session.output.get()).index == 4
+    assert (await stage.output.get()).index == 4
     stats = stage.stats()
     assert stats.drops == {"tracker": 0, "compose": 0, "egress": 4}
     assert (stats.width, stats.height) == (64, 48)
@@ -213,8 +214,8 @@ async def test_slow_compositor_drops_old_pictures(
     for _ in range(5):
         stage.send()
     gate.set()
-    assert (await stage.session.output.get()).index == 0
-    assert (await stage.session.output.get()).index == 5
+    assert (await stage.output.get()).index == 0
+    assert (await stage.output.get()).index == 5
     assert stage.stats().drops["compose"] == 4
 
 
@@ -320,7 +321,7 @@ async def test_a_picture_that_cannot_be_composited_is_not_shown(
         for _ in range(3):
             stage.send()
             await asyncio.sleep(0.03)
-    assert len(stage.session.output) == 0
+    assert len(stage.output) == 0
     assert "no such plane" in caplog.text
     assert len(stage.told(Rejected)) == 1, "told once a second"
     await stage.pass_through()

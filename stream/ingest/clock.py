@@ -24,10 +24,11 @@ class StreamClock:
     _began: float | None = None
     _offset: float | None = None
     _last: int = -1
+    _pts: float | None = None
 
     def restart(self) -> None:
         """The next picture comes over a new connection, with a clock of its own."""
-        self._offset = None
+        self._offset = self._pts = None
 
     def tick(self, pts: float | None, now: float) -> int:
         """The picture's time in TICKS. pts: the source's, in seconds; None: it has none.
@@ -37,7 +38,9 @@ class StreamClock:
         if self._began is None:
             self._began = now
         elapsed = now - self._began
-        if pts is None:
+        stands = pts == self._pts  # some cameras' clocks do
+        self._pts = pts
+        if pts is None or stands:
             self._offset, time = None, elapsed
         elif self._offset is None:
             self._offset, time = elapsed - pts, elapsed

@@ -47,7 +47,8 @@ class Peer:
         self._connected: float | None = None
         self._drains: list[asyncio.Task[None]] = []
         self.session = make_session(self._tell)
-        self._video = VideoOutput(self.session.output)
+        self._watching = self.session.watch()
+        self._video = VideoOutput(self._watching)
         self._audio = AudioOutput(lambda: self._video.delay)
 
     async def answer(self, offer: Offer) -> str:
@@ -55,7 +56,7 @@ class Peer:
         self._connection.on("connectionstatechange", self._on_connection_state)
         self._connection.on("track", self._on_track)
         self._connection.on("datachannel", self._on_channel)
-        self.session.start()
+        self._begin()
         video = self._connection.addTransceiver(self._video, "sendrecv")
         self._video.sender = video.sender
         capabilities = RTCRtpSender.getCapabilities("video").codecs
@@ -84,7 +85,7 @@ class Peer:
                     async with asyncio.timeout(STATS_INTERVAL):
                         await self._end.wait()
                 self._check_alive()
-                self.session.tell_stats()
+                self._each_second()
         finally:
             await self.close()
 
@@ -96,7 +97,7 @@ class Peer:
 
     async def close(self) -> None:
         """Free everything. Called once."""
-        await self.session.close()
+        await self._finish()
         self._video.stop()
         self._audio.stop()
         for task in self._drains:
@@ -115,6 +116,15 @@ class Peer:
             time.monotonic() - self._began,
             self._reason,
         )
+
+    def _begin(self) -> None:
+        self.session.start()
+
+    async def _finish(self) -> None:
+        await self.session.close()
+
+    def _each_second(self) -> None:
+        self.session.tell_stats()
 
     def _check_alive(self) -> None:
         now = time.monotonic()
@@ -153,7 +163,7 @@ class Peer:
         session = self.session
         names, words = session.background_names(), session.words
         self._send(control.hello(session.id, self._model, names, words))
-        self.session.tell_state()
+        self._tell(session.state)
 
     def _hear(self, text: str | bytes) -> None:
         parsed = control.parse(text)
@@ -161,7 +171,8 @@ class Peer:
             self._tell(Rejected(parsed.number, parsed.request))
             return
         seen = parsed.request.rtp if isinstance(parsed.request, AddPoint | AddBox) else None
-        self.session.request(parsed.number, parsed.request, self._video.index_of(seen))
+        index = self._video.index_of(seen)
+        self.session.request(parsed.number, parsed.request, index, self._tell)
 
     def _tell(self, event: Event) -> None:
         self._send(control.encode(event))

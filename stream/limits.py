@@ -154,5 +154,29 @@ sends a wrong password more often."""
 STEADY_AFTER = 10.0
 """A camera that was live for so long starts with the shortest wait again."""
 
+MAX_JPEG_RATE = 60
+"""Pictures a second of motion JPEG."""
+
+PICTURE_WAIT = 5.0
+"""How long a snapshot waits for a picture: as long as it takes to notice that none comes."""
+
+READ_TIMEOUT = 10.0
+"""A viewer of motion JPEG that fetches nothing for so long is gone."""
+
+RECORD_FRAGMENT = 2.0
+"""Seconds of a recording that a crash can take, and between its key frames."""
+
+RECORD_SECONDS = 600.0
+"""A recording goes on in another file after so long."""
+
+RECORD_BYTES = 20 * 1024**3
+"""A camera's recordings together; the oldest make room."""
+
+RECORD_FREE = 256 * 1024**2
+"""Left free on the disk, for the system it belongs to."""
+
+RECORD_RETRY = 15.0
+"""After a disk was full or failed."""
+
 READER_START = 20.0
 """For a camera's reading process to start, on a machine that is busy."""

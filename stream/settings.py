@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream.cameras import default_path
 from stream.errors import InputError
 
 
@@ -20,6 +21,9 @@ class Settings:
     device: "auto", "cpu" or "cuda". half: bfloat16 autocast of a full model; None: on CUDA only.
     compile: torch.compile of a full model.
     min_tracker_rate: masks a second that each session must get for another to be let in.
+    cameras: the file of all cameras; None: they are kept in memory only.
+    camera_files: the API may add files of this machine as cameras.
+    record: the folder for recordings; None: there are none.
     """
 
     host: str = "127.0.0.1"
@@ -32,11 +36,14 @@ class Settings:
     half: bool | None = None
     compile: bool = False
     min_tracker_rate: float = 5.0
+    cameras: Path | None = None
+    camera_files: bool = False
+    record: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """SEGSTREAM_HOST, _PORT, _MODEL, _THREADS, _HOSTS, _WEIGHTS, _DEVICE, _HALF, _COMPILE,
-        _MIN_TRACKER_RATE.
+        _MIN_TRACKER_RATE, _CAMERAS, _CAMERA_FILES, _RECORD.
 
         Empty means unset; _HALF and _COMPILE are 0 or 1; _HOSTS is comma-separated. Raises
         InputError.
@@ -59,6 +66,9 @@ class Settings:
             min_tracker_rate=_decimal(
                 given, "SEGSTREAM_MIN_TRACKER_RATE", 1000, default.min_tracker_rate
             ),
+            cameras=default_path(given),
+            camera_files=bool(_whole(given, "SEGSTREAM_CAMERA_FILES", 0, 1)),
+            record=Path(record) if (record := given.get("SEGSTREAM_RECORD")) else None,
         )
 
 

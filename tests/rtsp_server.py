@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """A camera for tests: GStreamer's RTSP server, which plays prepared streams.
 
-Run with the system's Python, whose packages hold GStreamer: rtsp_server.py PORT FOLDER. Streams: /mjpeg,
-and for what is in the folder /h264, /h265, and of the first /udp (over UDP only) and /locked (user
-camera, password s3cret).
+Run with the system's Python, whose packages hold GStreamer: rtsp_server.py PORT FOLDER. It plays
+/mjpeg, and what is in the folder as /h264 and /h265, the first also as /udp (over UDP only) and
+/locked (user camera, password s3cret).
 """
 
 import sys
@@ -16,8 +16,12 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
-H264 = "filesrc location={}/h264.mp4 ! qtdemux ! h264parse ! rtph264pay name=pay0 config-interval=-1"
-H265 = "filesrc location={}/h265.mp4 ! qtdemux ! h265parse ! rtph265pay name=pay0 config-interval=-1"
+H264 = (
+    "filesrc location={}/h264.mp4 ! qtdemux ! h264parse ! rtph264pay name=pay0 config-interval=-1"
+)
+H265 = (
+    "filesrc location={}/h265.mp4 ! qtdemux ! h265parse ! rtph265pay name=pay0 config-interval=-1"
+)
 MJPEG = (
     "videotestsrc is-live=true pattern=ball "
     "! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! jpegenc ! rtpjpegpay name=pay0"

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
+from stream.cameras import CameraFile
 from stream.limits import CLOSE_TIMEOUT
-from stream.server import backgrounds, page, patches, rtc
+from stream.server import backgrounds, camera_routes, mjpeg, page, patches, rtc
+from stream.server.cameras import CAMERAS, Cameras
 from stream.server.http import add_headers, errors_as_json, only_same_site
 from stream.settings import Settings
 from stream.worker.launch import engine
@@ -29,6 +31,7 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     app.router.add_post("/sessions/{session}/background", backgrounds.post_picture)
     app.router.add_get("/backgrounds", backgrounds.get_names)
     app.router.add_get("/backgrounds/{name}", backgrounds.get_picture)
+    camera_routes.add_routes(app)
     app.router.add_get("/healthz", _healthz)
     page.add_routes(app)
     return app
@@ -57,15 +60,24 @@ async def _sessions(
     await asyncio.to_thread(tracker.start)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="compose")
     app[rtc.PEERS] = rtc.Peers(tracker, pool, settings.model)
+    app[mjpeg.POOL], app[mjpeg.VIEWERS] = pool, set()
+    file = CameraFile(settings.cameras) if settings.cameras is not None else None
+    records, files = settings.record, settings.camera_files
+    cameras = app[CAMERAS] = Cameras(tracker, pool, file, records, files=files)
+    await cameras.start()
     yield
     await asyncio.to_thread(tracker.stop)
     await asyncio.to_thread(pool.shutdown)
 
 
 async def _end_sessions(app: web.Application) -> None:
+    await mjpeg.end_all(app)
     await app[rtc.PEERS].end_all()
+    await app[CAMERAS].close()
 
 
 async def _healthz(request: web.Request) -> web.Response:
     peers = request.app[rtc.PEERS]
-    return web.json_response({"status": "ok", "sessions": len(peers), "model": peers.model})
+    cameras = len(request.app[CAMERAS])
+    state = {"status": "ok", "sessions": len(peers), "cameras": cameras, "model": peers.model}
+    return web.json_response(state)

@@ -18,8 +18,8 @@ class Offer:
     returns_audio: bool
 
 
-def read(sdp: str) -> Offer:
-    """Raises OfferError, NoVideo."""
+def read(sdp: str, *, watches: bool = False) -> Offer:
+    """watches: who offers only wants pictures. Raises OfferError, NoVideo."""
     if len(sdp) > MAX_SDP:
         raise OfferError(f"offer of {len(sdp)} characters; at most {MAX_SDP} are read")
     lines = sdp.splitlines()
@@ -39,9 +39,11 @@ def read(sdp: str) -> Offer:
         raise NoVideo("offer holds no video; add a video track")
     _check_sections(description.media)
     _check_bundle(description)
-    if directions["video"] not in ("sendrecv", "sendonly"):
-        raise NoVideo(f"the offer's video is {directions['video']}; wanted sendrecv")
-    return Offer(sdp, returns_audio=directions.get("audio") == "sendrecv")
+    wanted = ("recvonly", "sendrecv") if watches else ("sendrecv", "sendonly")
+    if directions["video"] not in wanted:
+        raise NoVideo(f"the offer's video is {directions['video']}; wanted {wanted[0]}")
+    returns_audio = not watches and directions.get("audio") == "sendrecv"
+    return Offer(sdp, returns_audio)
 
 
 def _check_sections(media: list[MediaDescription]) -> None:

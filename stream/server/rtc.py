@@ -8,8 +8,10 @@ from concurrent.futures import Executor
 from aiohttp import web
 
 from stream.errors import Busy, OfferError
-from stream.limits import MAX_SDP, MAX_SESSIONS
+from stream.limits import MAX_CAMERA_VIEWERS, MAX_SDP, MAX_SESSIONS
 from stream.server import offer
+from stream.server.camera_viewer import CameraViewer
+from stream.server.cameras import CAMERAS, Camera
 from stream.server.http import read_body
 from stream.server.peer import Peer
 from stream.session import Session
@@ -37,11 +39,25 @@ class Peers:
     async def accept(self, sdp: str) -> tuple[str, str]:
         """Begin a session; returns its id and the answer's SDP. Raises OfferError, Busy."""
         checked = offer.read(sdp)
-        if len(self) + self._answering >= MAX_SESSIONS:
+        sessions = sum(not isinstance(peer, CameraViewer) for peer in self._peers.values())
+        if sessions + self._answering >= MAX_SESSIONS:
             raise Busy(f"all {MAX_SESSIONS} sessions are taken; try again later")
         self._tracker.admit()
         id = secrets.token_urlsafe(12)
         peer = Peer(lambda tell: Session(id, self._tracker, self._pool, tell), self.model)
+        return id, await self._answer(id, peer, checked)
+
+    async def accept_viewer(self, sdp: str, camera: Camera) -> tuple[str, str]:
+        """Let a peer watch a camera; returns as `accept` does. Raises OfferError, Busy."""
+        checked = offer.read(sdp, watches=True)
+        viewers = sum(isinstance(peer, CameraViewer) for peer in self._peers.values())
+        if viewers + self._answering >= MAX_CAMERA_VIEWERS:
+            raise Busy(f"all {MAX_CAMERA_VIEWERS} viewers are taken; try again later")
+        viewer = CameraViewer(camera.session, self.model, camera.state)
+        id = secrets.token_urlsafe(12)
+        return id, await self._answer(id, viewer, checked)
+
+    async def _answer(self, id: str, peer: Peer, checked: offer.Offer) -> str:
         self._answering += 1
         try:
             answer = await peer.answer(checked)
@@ -53,7 +69,7 @@ class Peers:
             self._answering -= 1
         self._peers[id] = peer
         self._watches[id] = asyncio.create_task(self._watch(id, peer))
-        return id, answer
+        return answer
 
     async def end(self, id: str) -> None:
         """End a session and wait until all is free. Raises aiohttp's HTTPNotFound."""
@@ -94,7 +110,11 @@ async def post_rtc(request: web.Request) -> web.Response:
         raise OfferError('body is no offer; wanted {"type": "offer", "sdp": "v=0…"}')
     if not isinstance(body.get("sdp"), str):
         raise OfferError('the offer has no text "sdp"')
-    id, sdp = await request.app[PEERS].accept(body["sdp"])
+    peers, camera = request.app[PEERS], body.get("camera")
+    if camera is None:
+        id, sdp = await peers.accept(body["sdp"])
+    else:
+        id, sdp = await peers.accept_viewer(body["sdp"], request.app[CAMERAS].get(str(camera)))
     return web.json_response({"type": "answer", "sdp": sdp, "session": id})
 
 

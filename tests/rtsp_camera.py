@@ -87,7 +87,8 @@ def write_clip(
         stream = container.add_stream(codec, rate=30)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.gop_size = 15
-        stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
+        stream.options = {"preset": "ultrafast", "tune": "zerolatency", "threads": "1"}
+        # Slices of one key frame become several in GStreamer 1.22.
         if codec == "libx265":
             stream.options |= {"x265-params": "log-level=none:open-gop=0"}
         packets: list[av.Packet] = []

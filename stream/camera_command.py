@@ -17,9 +17,7 @@ def add_camera(arguments: Namespace) -> str:
     given = {name: getattr(arguments, name) for name in wanted}
     config = read_config(given, files=True)
     if config.address.kind is Kind.FILE and not Path(config.url).is_file():
-        raise InputError(
-            f"there is no file {config.url}; wanted one, or rtsp://…"
-        )
+        raise InputError(f"there is no file {config.url}; wanted one, or rtsp://…")
     file = CameraFile(default_path())
     file.update(add(config))
     return f"camera {config.name} is in {file.path}; {FOLLOWS}"

@@ -82,6 +82,7 @@ class Session:
     ) -> None:
         self.id = id
         self.last_picture = time.monotonic()
+        self.has_ended = False
         self._tracker = tracker
         self._pool = pool
         self._followers = [] if on_event is None else [on_event]
@@ -115,6 +116,7 @@ class Session:
 
     async def close(self) -> None:
         """End all work; what waits is dropped."""
+        self.has_ended = True
         self._tracker.close(self.id)
         self._arrived.close()
         for mailbox in self._watchers:

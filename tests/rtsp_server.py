@@ -3,7 +3,7 @@
 
 Run with the system's Python, whose packages hold GStreamer: rtsp_server.py PORT FOLDER. It plays
 /mjpeg, and what is in the folder as /h264 and /h265, the first also as /udp (over UDP only) and
-/locked (user camera, password s3cret).
+/locked (user camera, password s3cret). /any is the one of them that there is.
 """
 
 import sys
@@ -72,6 +72,8 @@ def main(port, folder):
         mounts.add_factory("/udp", udp)
     if (folder / "h265.mp4").exists():
         mounts.add_factory("/h265", open_to(factory(H265, folder), "anyone"))
+    codec = H264 if (folder / "h264.mp4").exists() else H265
+    mounts.add_factory("/any", open_to(factory(codec, folder), "anyone"))
     if not server.attach(None):
         sys.exit(f"port {port} is taken")
     print("ready", flush=True)

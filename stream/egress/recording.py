@@ -197,11 +197,12 @@ def make_room(folder: Path, limit: int) -> None:
     with contextlib.suppress(OSError):
         files = sorted(folder.glob("*.mp4"))  # their names are their times
         sizes = [file.stat().st_size for file in files]
+        total = sum(sizes)
         for file, size in zip(files, sizes, strict=True):
-            if sum(sizes) <= limit:
+            if total <= limit:
                 return
             file.unlink()
-            sizes.remove(size)
+            total -= size
 
 
 def _free_name(folder: Path) -> Path:

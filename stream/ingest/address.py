@@ -39,6 +39,7 @@ SCHEMES = {"rtsp": Kind.RTSP, "rtsps": Kind.RTSP, "http": Kind.HTTP, "https": Ki
 TARGETS = ("rtsp", "rtsps", "rtmp", "rtmps")
 """Schemes that the composited stream can be published to."""
 
+_PARTS = re.compile(r"([^/?#]*)([^?#]*)(.*)", re.DOTALL)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=//)")
 
 
@@ -92,14 +93,11 @@ def shown(url: str) -> str:
     scheme = _SCHEME.match(url)
     if scheme is None:
         return url
-    rest, query, _ = url[scheme.end() + 2 :].partition("?")
-    place, slash, path = rest.partition("/")
-    # A password may hold any character: all before the last @ of either reading goes.
-    user, at, host = place.rpartition("@")
-    if not at and "@" in path:
-        user, at, host, slash, path = "x", "@", path.rpartition("@")[2], "", ""
-    secret = "***@" if at and user else ""
-    return f"{scheme[0]}//{secret}{host}{slash}{path}{'?***' if query else ''}"
+    place, path, query = _PARTS.fullmatch(url[scheme.end() + 2 :]).groups()  # type: ignore[union-attr]
+    if "@" in path + query:  # perhaps a password with a / or ? in it: nobody can tell
+        return f"{scheme[0]}//***"
+    user, _, host = place.rpartition("@")
+    return f"{scheme[0]}//{'***@' if user else ''}{host}{path}{'?***' if query else ''}"
 
 
 def _with_host(text: str) -> str:

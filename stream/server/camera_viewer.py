@@ -39,5 +39,7 @@ class CameraViewer(Peer):
         self._send(json.dumps({"type": "camera", **self._describe()}))
 
     def _check_alive(self) -> None:
+        if self.session.has_ended:
+            self.end("the camera was removed")
         if self._connected is None and time.monotonic() - self._began > CONNECT_TIMEOUT:
             self.end(f"not connected within {CONNECT_TIMEOUT:g} s")

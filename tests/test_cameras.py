@@ -283,7 +283,7 @@ async def test_a_file_that_is_no_video_is_told(http: Http, tmp_path: Path) -> No
 async def test_a_word_that_is_not_known_is_told(http: Http, clip: Path) -> None:
     await add_camera(http, name="film", url=str(clip), text="unicorn")
     for _ in range(100):
-        if "unicorn" in (await state(http, "film"))["trouble"]:
+        if "word" in (await state(http, "film"))["trouble"]:
             return
         await asyncio.sleep(0.02)
     raise AssertionError("not told")

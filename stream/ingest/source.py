@@ -90,14 +90,10 @@ def classify(error: BaseException) -> Failure:
     return Failure.UNREACHABLE
 
 
-def wait_before(attempt: int, failure: Failure, draw: float) -> float:
+def wait_before(attempt: int, draw: float) -> float:
     """Seconds until try number `attempt` (from 0): doubled each time, and never two cameras of
     one recorder at once. draw: random, 0 to 1."""
-    if failure in PERMANENT:
-        longest = PERMANENT_WAIT
-    else:
-        longest = min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(attempt, 20))
-    return longest * (0.5 + 0.5 * draw)
+    return min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(attempt, 20)) * (0.5 + 0.5 * draw)
 
 
 @dataclass(slots=True)
@@ -187,9 +183,13 @@ class Source:
         if not was_live and self._try_other_transport(failure):
             wait = 0.0
         else:
-            wait = wait_before(self._attempt, failure, self._random.random())
+            wait = wait_before(self._attempt, self._random.random())
             self._attempt += 1
-        self.phase = Phase.FAILED if failure in PERMANENT else Phase.WAITING
+        self.phase = Phase.WAITING
+        # A camera that starts up may send nonsense first; one that never was live is none.
+        if failure in PERMANENT and not (failure is Failure.NO_VIDEO and self.pictures):
+            self.phase = Phase.FAILED
+            wait = PERMANENT_WAIT * (0.5 + 0.5 * self._random.random())
         self.until = now + wait
         self._live_since = None
         return wait

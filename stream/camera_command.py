@@ -13,7 +13,7 @@ FOLLOWS = "a running server takes it up within a second"
 
 def add_camera(arguments: Namespace) -> str:
     """Raises InputError, LimitError."""
-    wanted = ("name", "url", "transport", "effect", "text", "loop", "record", "publish")
+    wanted = ("name", "url", "transport", "effect", "text", "loop", "record")
     given = {name: getattr(arguments, name) for name in wanted}
     config = read_config(given, files=True)
     if config.address.kind is Kind.FILE and not Path(config.url).is_file():
@@ -46,7 +46,5 @@ def table() -> str:
         ]
         if camera.record:
             special.append("record")
-        if camera.publish:
-            special.append(f"publish={shown(camera.publish)}")
         lines.append(" ".join([f"{camera.name:<20}", shown(camera.url), *special]))
     return "\n".join(lines)

@@ -26,7 +26,6 @@ class CameraConfig:
 
     effect, text: set when the camera starts: one of EFFECTS, and a word for what to track.
     loop: what ends, such as a file, is played again. record: into files, from the start.
-    publish: where the composited stream is sent to; empty: nowhere.
     """
 
     name: str
@@ -36,7 +35,6 @@ class CameraConfig:
     text: str = ""
     loop: bool = True
     record: bool = False
-    publish: str = ""
 
     @property
     def address(self) -> Address:
@@ -76,10 +74,9 @@ def read_config(given: object, *, files: bool) -> CameraConfig:
     if len(config.text) > MAX_WORD:
         raise InputError(f"text is too long; at most {MAX_WORD} characters")
     kept = address.read(config.url, files=files)
-    publish = address.read_target(config.publish) if config.publish else ""
     # A file's path is kept whole: the server may run in another folder.
     url = kept.url if kept.kind is Kind.FILE else config.url.strip()
-    return CameraConfig(**{**asdict(config), "url": url, "publish": publish})
+    return CameraConfig(**{**asdict(config), "url": url})
 
 
 def default_path(

@@ -253,9 +253,6 @@ def _add_camera(commands: "argparse._SubParsersAction[Parser]") -> None:
         help="play a file again when it ends (default yes)",
     )
     add.add_argument("--record", action="store_true", help="into the server's --record folder")
-    add.add_argument(
-        "--publish", default="", metavar="URL", help="also send the result to rtsp:// or rtmp://"
-    )
     add.set_defaults(run=_camera_add)
     actions.add_parser("list", help="all cameras").set_defaults(run=_camera_list)
     remove = actions.add_parser("remove", help="read it no longer")

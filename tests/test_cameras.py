@@ -92,7 +92,6 @@ def square(picture: np.ndarray) -> np.ndarray:
         {"name": "a", "url": "rtsp://h/a", "effect": "picture"},
         {"name": "a", "url": "rtsp://h/a", "transport": "quic"},
         {"name": "a", "url": "rtsp://h/a", "text": "x" * 61},
-        {"name": "a", "url": "rtsp://h/a", "publish": "/tmp/x.mp4"},
     ],
 )
 def test_cameras_that_are_refused(given: object) -> None:

@@ -67,14 +67,6 @@ def test_files_only_where_they_are_allowed(text: str) -> None:
         address.read(text, files=False)
 
 
-@pytest.mark.parametrize("text", ["rtsp://host/x", "rtmp://u:p@host/app/key"])
-def test_targets(text: str) -> None:
-    assert address.read_target(text) == text
-    for wrong in ("http://host/x", "file:///x", "/tmp/x.mp4", "rtmp://"):
-        with pytest.raises(InputError):
-            address.read_target(wrong)
-
-
 PASSWORD = st.text(st.characters(codec="ascii", min_codepoint=33), min_size=1, max_size=20)
 
 

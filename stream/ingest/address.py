@@ -36,8 +36,6 @@ class Transport(StrEnum):
 
 
 SCHEMES = {"rtsp": Kind.RTSP, "rtsps": Kind.RTSP, "http": Kind.HTTP, "https": Kind.HTTP}
-TARGETS = ("rtsp", "rtsps", "rtmp", "rtmps")
-"""Schemes that the composited stream can be published to."""
 
 _PARTS = re.compile(r"([^/?#]*)([^?#]*)(.*)", re.DOTALL)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=//)")
@@ -54,6 +52,33 @@ class Address:
     def shown(self) -> str:
         """Without user, password and query, which often hold a secret."""
         return shown(self.url)
+
+
+def read(text: str, *, files: bool) -> Address:
+    """Check an address. files: one on this machine may be named. Raises InputError.
+
+    Only its own host, scheme and path are looked at: whether there is a camera shows later.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise InputError("a camera needs an address such as rtsp://host/stream")
+    text = text.strip()
+    if len(text) > MAX_ADDRESS:
+        raise InputError(f"address of {len(text)} characters; at most {MAX_ADDRESS} are read")
+    if not text.isprintable():
+        raise InputError("address holds characters that cannot be printed")
+    scheme = _SCHEME.match(text)
+    if scheme is None or scheme[1].lower() == "file":
+        return _file(text, files)
+    kind = SCHEMES.get(scheme[1].lower())
+    if kind is None:
+        wanted = ", ".join(SCHEMES)
+        raise InputError(f"scheme {scheme[1][:20]} is not read; wanted {wanted} or a file's path")
+    return Address(_with_host(text), kind)
+
+
+def shown(self) -> str:
+    """Without user, password and query, which often hold a secret."""
+    return shown(self.url)
 
 
 def read(text: str, *, files: bool) -> Address:

@@ -43,11 +43,15 @@ from stream.ingest.reader_messages import (
 from stream.ingest.source import Failure, classify
 from stream.limits import MAX_SIDE, OPEN_TIMEOUT, SOURCE_SILENCE
 
+SYSTEM_ERRORS = 200
+"""Numbers above are FFmpeg's own."""
+
 RTSP_OPTIONS = {
-    # Without these FFmpeg looks at seconds of the stream before it gives the first picture.
+    # Without these FFmpeg looks at seconds of the stream before it gives the first picture. With
+    # nobuffer it would throw away the packets that it looks at: the key frame, so that the first
+    # picture comes with the next one.
     "probesize": "32",
     "analyzeduration": "0",
-    "fflags": "nobuffer",
     "max_delay": "200000",  # how long a lost UDP packet is waited for, in microseconds
     "allowed_media_types": "video",
 }
@@ -147,7 +151,9 @@ def play(order: Open, slots: Slots) -> None:
         slots.say(Closed(Failure.NO_VIDEO, str(error)))
     except Exception as error:
         # FFmpeg's own text repeats the address with its password.
-        slots.say(Closed(classify(error), type(error).__name__))
+        number = getattr(error, "errno", None)
+        detail = os.strerror(number).lower() if number and 0 < number < SYSTEM_ERRORS else ""
+        slots.say(Closed(classify(error), detail))
     else:
         slots.say(Closed(Failure.CLOSED))
 

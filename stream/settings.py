@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.cameras import default_path
 from stream.errors import InputError
 
 
@@ -21,7 +20,7 @@ class Settings:
     device: "auto", "cpu" or "cuda". half: bfloat16 autocast of a full model; None: on CUDA only.
     compile: torch.compile of a full model.
     min_tracker_rate: masks a second that each session must get for another to be let in.
-    cameras: the file of all cameras; None: they are kept in memory only.
+    cameras: the file of all cameras; None: `segstream serve` takes stream.cameras.default_path.
     camera_files: the API may add files of this machine as cameras.
     record: the folder for recordings; None: there are none.
     """
@@ -66,7 +65,7 @@ class Settings:
             min_tracker_rate=_decimal(
                 given, "SEGSTREAM_MIN_TRACKER_RATE", 1000, default.min_tracker_rate
             ),
-            cameras=default_path(given),
+            cameras=Path(cameras) if (cameras := given.get("SEGSTREAM_CAMERAS")) else None,
             camera_files=bool(_whole(given, "SEGSTREAM_CAMERA_FILES", 0, 1)),
             record=Path(record) if (record := given.get("SEGSTREAM_RECORD")) else None,
         )

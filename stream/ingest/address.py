@@ -76,43 +76,6 @@ def read(text: str, *, files: bool) -> Address:
     return Address(_with_host(text), kind)
 
 
-def shown(self) -> str:
-    """Without user, password and query, which often hold a secret."""
-    return shown(self.url)
-
-
-def read(text: str, *, files: bool) -> Address:
-    """Check an address. files: one on this machine may be named. Raises InputError.
-
-    Only its own host, scheme and path are looked at: whether there is a camera shows later.
-    """
-    if not isinstance(text, str) or not text.strip():
-        raise InputError("a camera needs an address such as rtsp://host/stream")
-    text = text.strip()
-    if len(text) > MAX_ADDRESS:
-        raise InputError(f"address of {len(text)} characters; at most {MAX_ADDRESS} are read")
-    if not text.isprintable():
-        raise InputError("address holds characters that cannot be printed")
-    scheme = _SCHEME.match(text)
-    if scheme is None or scheme[1].lower() == "file":
-        return _file(text, files)
-    kind = SCHEMES.get(scheme[1].lower())
-    if kind is None:
-        wanted = ", ".join(SCHEMES)
-        raise InputError(f"scheme {scheme[1][:20]} is not read; wanted {wanted} or a file's path")
-    return Address(_with_host(text), kind)
-
-
-def read_target(text: str) -> str:
-    """Check the address that a stream is published to. Raises InputError."""
-    if not isinstance(text, str) or len(text) > MAX_ADDRESS or not text.isprintable():
-        raise InputError(f"publish needs an address of at most {MAX_ADDRESS} characters")
-    scheme = _SCHEME.match(text)
-    if scheme is None or scheme[1].lower() not in TARGETS:
-        raise InputError(f"publish needs an address that begins with {', '.join(TARGETS)}")
-    return _with_host(text)
-
-
 def shown(url: str) -> str:
     """An address without what may be secret."""
     scheme = _SCHEME.match(url)

@@ -93,7 +93,8 @@ def classify(error: BaseException) -> Failure:
 def wait_before(attempt: int, draw: float) -> float:
     """Seconds until try number `attempt` (from 0): doubled each time, and never two cameras of
     one recorder at once. draw: random, 0 to 1."""
-    return min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** min(attempt, 20)) * (0.5 + 0.5 * draw)
+    longest = min(LONGEST_WAIT, SHORTEST_WAIT * 2.0 ** min(attempt, 20))
+    return longest * (0.5 + 0.5 * draw)
 
 
 @dataclass(slots=True)

@@ -5,10 +5,11 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from aiohttp import web
 
-from stream.cameras import CameraFile
+from stream.cameras import CameraFile, default_path
 from stream.limits import CLOSE_TIMEOUT
 from stream.server import backgrounds, camera_routes, mjpeg, page, patches, rtc
 from stream.server.cameras import CAMERAS, Cameras
@@ -19,7 +20,9 @@ from stream.worker.supervisor import Supervisor
 
 
 def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.Application:
-    """tracker: not started yet; by default with the network that the settings name, which is
+    """settings: without a file of cameras, those are kept in memory only.
+
+    tracker: not started yet; by default with the network that the settings name, which is
     loaded when the application starts (ModelError)."""
     patches.apply()
     app = web.Application(middlewares=[errors_as_json, only_same_site(settings)])
@@ -43,7 +46,7 @@ def run(settings: Settings) -> None:
     for noisy in ("aioice", "aiortc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     web.run_app(
-        create_app(settings),
+        create_app(replace(settings, cameras=settings.cameras or default_path())),
         host=settings.host,
         port=settings.port,
         access_log=None,

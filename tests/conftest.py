@@ -10,7 +10,7 @@ import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"
 # Not the cameras of who runs the tests.
-os.environ["SEGSTREAM_CAMERAS"] = f"{tempfile.gettempdir()}/segstream-{os.getpid()}/cameras.json"
+os.environ["XDG_CONFIG_HOME"] = f"{tempfile.gettempdir()}/segstream-tests-{os.getpid()}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -143,6 +143,7 @@ def test_credentials(api, camera, program):
     with pytest.raises(urllib.error.HTTPError) as refused:
         api.add("file", "/etc/passwd")
     assert refused.value.code == 400
+    refused.value.close()
 
 
 def processes():

@@ -72,9 +72,9 @@ class Live:
             self.session.receive(copy)
 
     async def watch(self) -> None:
-        output = self.session.watch()
+        frames = self.session.watch()
         while True:
-            await output.get()
+            await frames.get()
             self.shown.append(time.monotonic())
 
     def iou(self, since: float, until: float) -> float:

@@ -33,8 +33,9 @@ async function openTrack(constraints) {
   return stream.getTracks()[0];
 }
 
-/** Fill `select` with the cameras; before the first permission browsers do not name them. */
-export async function listCameras(select, current) {
+/** Fill `select` with the cameras; before the first permission browsers do not name them.
+ * more: elements to put behind them. */
+export async function listCameras(select, current, more = []) {
   const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   const cameras = devices.filter((device) => device.kind === "videoinput" && device.deviceId);
   const options = cameras.map(
@@ -42,6 +43,6 @@ export async function listCameras(select, current) {
   );
   if (!options.length) options.push(new Option("Default camera", ""));
   const wanted = current ?? select.value;
-  select.replaceChildren(...options);
-  if (cameras.some(({ deviceId }) => deviceId === wanted)) select.value = wanted;
+  select.replaceChildren(...options, ...more);
+  if ([...select.options].some(({ value }) => value === wanted)) select.value = wanted;
 }

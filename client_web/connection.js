@@ -14,16 +14,23 @@ export class Connection extends EventTarget {
   #heard = 0;
   #watchdog = 0;
   #video;
-  #audio;
+  #audio = null;
+  #remote = null;
 
-  /** sources: {video: MediaStreamTrack, audio: MediaStreamTrack or null}. */
+  /** sources: {video: MediaStreamTrack, audio: MediaStreamTrack or null}, or {remote: name} of a
+   * camera of the server's. */
   constructor(sources) {
     super();
     this.stream = new MediaStream();
     this.control = new Control(this.#peer.createDataChannel("control"));
-    this.#video = this.#add("video", sources.video);
-    // Always offered, so that the microphone can be switched on without a new session.
-    this.#audio = this.#add("audio", sources.audio);
+    this.#remote = sources.remote ?? null;
+    if (this.#remote !== null) {
+      this.#video = this.#add("video", null, "recvonly");
+    } else {
+      this.#video = this.#add("video", sources.video);
+      // Always offered, so that the microphone can be switched on without a new session.
+      this.#audio = this.#add("audio", sources.audio);
+    }
     this.#peer.addEventListener("connectionstatechange", () => this.#check());
   }
 
@@ -46,7 +53,7 @@ export class Connection extends EventTarget {
   }
 
   replaceAudio(track) {
-    return this.#audio.sender.replaceTrack(track);
+    return this.#audio?.sender.replaceTrack(track);
   }
 
   getStats() {
@@ -67,8 +74,8 @@ export class Connection extends EventTarget {
     fetch(url, { method: "DELETE", keepalive: true }).catch(() => {}); // it ends by itself
   }
 
-  #add(kind, track) {
-    const transceiver = this.#peer.addTransceiver(track ?? kind, { direction: "sendrecv" });
+  #add(kind, track, direction = "sendrecv") {
+    const transceiver = this.#peer.addTransceiver(track ?? kind, { direction });
     // Live video: show each picture when it comes instead of smoothing over a buffer.
     if ("jitterBufferTarget" in transceiver.receiver) transceiver.receiver.jitterBufferTarget = 0;
     this.stream.addTrack(transceiver.receiver.track);
@@ -110,7 +117,7 @@ export class Connection extends EventTarget {
       response = await fetch("rtc", {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify({ type, sdp }),
+        body: JSON.stringify({ type, sdp, camera: this.#remote ?? undefined }),
         signal: AbortSignal.timeout(CONNECT_TIMEOUT),
       });
     } catch {

@@ -12,7 +12,7 @@ export class RefusedError extends Error {
 }
 
 /**
- * Dispatches "hello", "state" and "stats" (detail: the message), "refused" (detail: RefusedError,
+ * Dispatches "hello", "state", "stats" and "camera" (detail: the message), "refused" (detail: RefusedError,
  * for an error that answers no request) and "closed".
  */
 export class Control extends EventTarget {

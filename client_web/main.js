@@ -4,6 +4,7 @@ import { Effects } from "./effects.js";
 import { Objects } from "./objects.js";
 import { Prompts } from "./prompts.js";
 import { Session } from "./session.js";
+import { explain } from "./server_cameras.js";
 import { listen } from "./shortcuts.js";
 import { Sources } from "./sources.js";
 import { Stage } from "./stage.js";
@@ -47,10 +48,17 @@ async function start() {
   if (await sources.openCamera()) {
     await sources.setMicrophone();
     offerListening();
-    stage.local.play(new MediaStream([sources.video]));
+    showLocal();
     session.start();
   }
   find("#start").disabled = false;
+}
+
+/** One's own camera stays visible beside what comes back; a camera of the server's has no other. */
+function showLocal() {
+  find("#stage").classList.toggle("watching", sources.remote !== null);
+  if (sources.video) stage.local.play(new MediaStream([sources.video]));
+  else stage.local.stop();
 }
 
 function stop() {
@@ -62,12 +70,20 @@ function stop() {
 
 async function changeCamera() {
   if (session.state === "idle") return;
+  const before = sources.remote;
   if (await sources.openCamera()) {
-    stage.local.play(new MediaStream([sources.video]));
-    await session.replaceVideo();
+    showLocal();
+    if (before === null && sources.remote === null) await session.replaceVideo();
+    else restart();
   } else {
     stop();
   }
+}
+
+/** What is watched is another stream, so it is another connection. */
+function restart() {
+  session.stop();
+  session.start();
 }
 
 async function changeMicrophone() {
@@ -128,6 +144,9 @@ session.addEventListener("state", ({ detail }) => {
   effects.show(detail.effect);
   find("#undo").disabled = !detail.can_undo;
   find("#clear").disabled = !detail.objects.length;
+});
+session.addEventListener("camera", ({ detail }) => {
+  find("#status").textContent = explain(detail) || STATUS.live;
 });
 session.addEventListener("refused", ({ detail }) => toasts.error(detail.message));
 setInterval(() => {

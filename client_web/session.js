@@ -11,7 +11,7 @@ export function backoff(attempt) {
 /**
  * `state` is idle, connecting, live or lost. Dispatches "change" (detail: {state, reason, retryAt},
  * retryAt in performance.now() milliseconds or null), and of the live connection "hello", "state",
- * "stats" and "refused".
+ * "stats", "camera" and "refused".
  */
 export class Session extends EventTarget {
   state = "idle";
@@ -20,7 +20,8 @@ export class Session extends EventTarget {
   #attempt = 0;
   #timer = 0;
 
-  /** sources: their `video` track, and `audio` track or null, are sent. */
+  /** sources: their `video` track, and `audio` track or null, are sent; or the server's camera
+   * that they name as `remote` is watched. */
   constructor(sources) {
     super();
     this.#sources = sources;
@@ -74,7 +75,7 @@ export class Session extends EventTarget {
     const connection = new Connection(this.#sources);
     this.#connection = connection;
     this.#change("connecting");
-    for (const type of ["hello", "state", "stats", "refused"]) {
+    for (const type of ["hello", "state", "stats", "camera", "refused"]) {
       connection.control.addEventListener(type, ({ detail }) => {
         if (connection !== this.#connection) return;
         if (type === "hello") this.#change("live");

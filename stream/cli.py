@@ -53,6 +53,17 @@ The models that serve and track take with --model, and where their weights are.
 Exit code 2: something is missing or damaged; the message says how to mend it.
 """
 
+CAMERA_HELP = """\
+The cameras that the server reads, each a stream of its own that goes on without a viewer.
+
+  segstream camera add door rtsp://user:password@10.0.0.5/stream1 --effect blur --text person
+  segstream camera list
+  segstream camera remove door
+
+They are kept in $SEGSTREAM_CAMERAS, by default cameras.json in the folder for settings, which a
+running server follows.
+"""
+
 X264_PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
@@ -92,6 +103,7 @@ def _parser() -> Parser:
     _add_serve(commands)
     _add_track(commands)
     _add_models(commands)
+    _add_camera(commands)
     return parser
 
 
@@ -106,6 +118,9 @@ def _add_serve(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (default 8080)")
+    serve.add_argument(
+        "--record", type=Path, metavar="FOLDER", help="for cameras' recordings (default: none)"
+    )
     _add_network(serve)
     _add_reach(serve)
     serve.set_defaults(run=_serve)
@@ -238,6 +253,40 @@ def _add_models(commands: "argparse._SubParsersAction[Parser]") -> None:
     verify.set_defaults(run=_models_verify)
 
 
+def _add_camera(commands: "argparse._SubParsersAction[Parser]") -> None:
+    camera = commands.add_parser(
+        "camera",
+        help="which cameras the server reads",
+        description=CAMERA_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    actions = camera.add_subparsers(title="actions", required=True, metavar="ACTION")
+    add = actions.add_parser("add", help="read one more", allow_abbrev=False)
+    add.add_argument("name", metavar="NAME", help="letters, digits, - and _")
+    add.add_argument("url", metavar="URL", help="rtsp://, rtsps://, http://, https:// or a file")
+    add.add_argument(
+        "--transport",
+        default="auto",
+        metavar="NAME",
+        help="of RTSP: auto (TCP, else UDP), tcp, or udp (else TCP); default auto",
+    )
+    add.add_argument("--effect", default="overlay", metavar="NAME", help="default overlay")
+    add.add_argument("--text", default="", metavar="WORD", help="what to track, such as person")
+    add.add_argument(
+        "--loop",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="play a file again when it ends (default yes)",
+    )
+    add.add_argument("--record", action="store_true", help="into the server's --record folder")
+    add.set_defaults(run=_camera_add)
+    actions.add_parser("list", help="all cameras").set_defaults(run=_camera_list)
+    remove = actions.add_parser("remove", help="read it no longer")
+    remove.add_argument("name", metavar="NAME")
+    remove.set_defaults(run=_camera_remove)
+
+
 def _settings(arguments: argparse.Namespace) -> "Settings":
     """The environment's, with the options that were given in their place."""
     from stream.settings import Settings
@@ -291,6 +340,27 @@ def _models_verify(arguments: argparse.Namespace) -> int:
     from stream import models_command
 
     print(models_command.verify(arguments.names))
+    return 0
+
+
+def _camera_add(arguments: argparse.Namespace) -> int:
+    from stream import camera_command
+
+    print(camera_command.add_camera(arguments))
+    return 0
+
+
+def _camera_list(arguments: argparse.Namespace) -> int:
+    from stream import camera_command
+
+    print(camera_command.table())
+    return 0
+
+
+def _camera_remove(arguments: argparse.Namespace) -> int:
+    from stream import camera_command
+
+    print(camera_command.remove_camera(arguments))
     return 0
 
 

@@ -120,3 +120,71 @@ SNAPSHOT_INTERVAL = 0.8
 MAX_BATCH = 8
 """Sessions in one step on CUDA. On a CPU it is one: nano takes 45 ms for one session and 4 x 73 ms
 for four, in a batch or one after the other, but in a batch every mask is as old as all four."""
+
+MAX_CAMERAS = 16
+"""Cameras of one server: each is a session and a process that decodes."""
+
+MAX_CAMERA_VIEWERS = 32
+"""Peers and browsers that only watch; each costs an encoder."""
+
+MAX_ADDRESS = 2048
+"""Characters of a camera's address: what browsers and FFmpeg pass."""
+
+MAX_CAMERA_BODY = 16 * 1024
+"""A camera as JSON."""
+
+MAX_CAMERA_FILE = 1024 * 1024
+"""The file of all cameras."""
+
+OPEN_TIMEOUT = 4.5
+"""To connect to a camera: a far one takes half a second, a dead one shows within 5."""
+
+FIRST_PACKET = 3.0
+"""From RTSP's PLAY to the first packet; then a firewall keeps UDP out."""
+
+FIRST_PICTURE = 12.0
+"""From the first packet to the first picture: cameras send a key frame every 1 to 10 s."""
+
+FROZEN_AFTER = 1.5
+"""A live camera without a picture for so long is shown as frozen."""
+
+SOURCE_SILENCE = 4.0
+"""Then it is given up and connected anew: to be noticed within 5 s, checks included."""
+
+SHORTEST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+"""Between two tries to connect: doubled from the one to the other, less a random half."""
+
+PERMANENT_WAIT = 120.0
+"""Between tries that will fail until a person mends something: cameras lock an account that
+sends a wrong password more often."""
+
+STEADY_AFTER = 10.0
+"""A camera that was live for so long starts with the shortest wait again."""
+
+MAX_JPEG_RATE = 60
+"""Pictures a second of motion JPEG."""
+
+PICTURE_WAIT = 5.0
+"""How long a snapshot waits for a picture: as long as it takes to notice that none comes."""
+
+READ_TIMEOUT = 10.0
+"""A viewer of motion JPEG that fetches nothing for so long is gone."""
+
+RECORD_FRAGMENT = 2.0
+"""Seconds of a recording that a crash can take, and between its key frames."""
+
+RECORD_SECONDS = 600.0
+"""A recording goes on in another file after so long."""
+
+RECORD_BYTES = 20 * 1024**3
+"""A camera's recordings together; the oldest make room."""
+
+RECORD_FREE = 256 * 1024**2
+"""Left free on the disk, for the system it belongs to."""
+
+RECORD_RETRY = 15.0
+"""After a disk was full or failed."""
+
+READER_START = 20.0
+"""For a camera's reading process to start, on a machine that is busy."""

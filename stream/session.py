@@ -62,41 +62,49 @@ log = logging.getLogger(__name__)
 MAX_NAMES = 4 * MAX_OBJECTS
 """Of objects, those removed long ago included."""
 
+Asker = Callable[[Event], None] | None
+"""Who is told the answer to a request."""
+
 NOTHING_TRACKED = Update(None, (), can_undo=False, received=0.0, commanded=False)
 
 
 class Session:
     """Everything that belongs to one live stream. All methods run on the event loop's thread.
 
-    tracker: shared by all sessions. pool: threads that composite. on_event: is told the answers
-    to requests and what changed; it must return at once.
+    tracker: shared by all sessions. pool: threads that composite. on_event: follows from the
+    beginning.
     has_sound: whether its source sends sound as well, which `hear` passes on as it is.
     """
 
     def __init__(
-        self, id: str, tracker: Supervisor, pool: Executor, on_event: Callable[[Event], None]
+        self,
+        id: str,
+        tracker: Supervisor,
+        pool: Executor,
+        on_event: Callable[[Event], None] | None = None,
     ) -> None:
         self.id = id
         self.last_picture = time.monotonic()
         self.has_sound = False
+        self.has_ended = False
         self._viewers: Fanout[Frame] = Fanout(MAX_VIEWERS)
         self._listeners: list[Callable[[av.AudioFrame], None]] = []
         self._tracker = tracker
         self._pool = pool
-        self._on_event = on_event
+        self._followers = [] if on_event is None else [on_event]
         self._loop = asyncio.get_running_loop()
         self._arrived: Mailbox[Frame] = Mailbox()
         self._recent: deque[Frame] = deque(maxlen=RECENT_FRAMES)
         self._index = 0
         self._size = (0, 0)
         self._compositor = Compositor()
-        self._effects: asyncio.Queue[tuple[int | None, Effect]] = asyncio.Queue(MAX_COMMANDS)
+        self._effects: asyncio.Queue[tuple[int | None, Effect, Asker]] = asyncio.Queue(MAX_COMMANDS)
         self._uploads: dict[str, NDArray[np.uint8]] = {}
         self._background: tuple[str | None, NDArray[np.uint8] | None] = (None, None)
         self._upload_numbers = itertools.count(1)
         self._object_ids = itertools.count(1)
         self._tokens = itertools.count()
-        self._commands: dict[int, Accepted] = {}
+        self._commands: dict[int, tuple[Accepted, Asker]] = {}
         self._names: dict[int, str] = {}
         self._was_prompted = False
         self._tracked = NOTHING_TRACKED
@@ -111,6 +119,7 @@ class Session:
 
     async def close(self) -> None:
         """End all work; what waits is dropped."""
+        self.has_ended = True
         self._tracker.close(self.id)
         self._arrived.close()
         self._viewers.close()
@@ -142,6 +151,14 @@ class Session:
         for receive in self._listeners:
             receive(sound)
 
+    def follow(self, on_event: Callable[[Event], None]) -> None:
+        """Tell `on_event` what changes; it must return at once."""
+        self._followers.append(on_event)
+
+    def unfollow(self, on_event: Callable[[Event], None]) -> None:
+        if on_event in self._followers:
+            self._followers.remove(on_event)
+
     def receive(self, picture: av.VideoFrame) -> None:
         """Take the next picture of the stream."""
         self.last_picture = time.monotonic()
@@ -167,10 +184,17 @@ class Session:
         self._arrived.put(frame)
         self._tracker.submit(self.id, frame)
 
-    def request(self, number: int | None, request: Request, seen: int | None = None) -> None:
+    def request(
+        self,
+        number: int | None,
+        request: Request,
+        seen: int | None = None,
+        asker: Asker = None,
+    ) -> None:
         """Begin what is asked for; the answer, with `number`, comes as an event.
 
         seen: index of the frame that the person pointed at; None: the newest.
+        asker: is told the answer; None: all who listen are.
         """
         try:
             match request:
@@ -179,26 +203,26 @@ class Session:
                     self._return_to(seen)
                     id = next(self._object_ids) if object_id is None else object_id
                     prompt = AddPrompt(Point(id, x, y, positive), object_id is None, seen)
-                    self._command(Accepted(number, id), prompt)
+                    self._command(Accepted(number, id), prompt, asker)
                 case AddBox(x0, y0, x1, y1, object_id):
                     self._was_prompted = True
                     self._return_to(seen)
                     id = next(self._object_ids) if object_id is None else object_id
                     prompt = AddPrompt(Box(id, x0, y0, x1, y1), object_id is None, seen)
-                    self._command(Accepted(number, id), prompt)
+                    self._command(Accepted(number, id), prompt, asker)
                 case AddText(word):
-                    self._ask_for(number, word)
+                    self._ask_for(number, word, asker)
                 case RemoveObject() | Undo() | Reset():
-                    self._command(Accepted(number), request)
+                    self._command(Accepted(number), request, asker)
                 case SetEffect(effect):
-                    self._effects.put_nowait((number, effect))
+                    self._effects.put_nowait((number, effect, asker))
         except asyncio.QueueFull:
             error = LimitError(f"{MAX_COMMANDS} effects wait already; try again in a moment")
-            self._on_event(Rejected(number, error))
+            self._answer(asker, Rejected(number, error))
         except SegstreamError as error:
-            self._on_event(Rejected(number, error))
+            self._answer(asker, Rejected(number, error))
 
-    def _ask_for(self, number: int | None, word: str) -> None:
+    def _ask_for(self, number: int | None, word: str, asker: Asker = None) -> None:
         """Raises PromptError for a word that the model does not know, with those that it does."""
         word = WORDS[query(word, self.words)]
         self._was_prompted = True
@@ -206,7 +230,7 @@ class Session:
         self._names[id] = word
         while len(self._names) > MAX_NAMES:
             del self._names[next(iter(self._names))]
-        self._command(Accepted(number, id), AddPrompt(Text(id, word), new=True))
+        self._command(Accepted(number, id), AddPrompt(Text(id, word), new=True), asker)
 
     def _find_person(self) -> None:
         """Whoever hides the background without having pointed at anything means himself."""
@@ -253,15 +277,14 @@ class Session:
             del self._uploads[next(iter(self._uploads))]
         return name
 
-    def tell_state(self) -> None:
-        self._on_event(
-            State(
-                self._tracked.sightings,
-                self._compositor.effect,
-                self._tracked.can_undo,
-                self._names,
-            )
+    @property
+    def state(self) -> State:
+        return State(
+            self._tracked.sightings, self._compositor.effect, self._tracked.can_undo, self._names
         )
+
+    def tell_state(self) -> None:
+        self._tell(self.state)
 
     def tell_stats(self) -> None:
         """Tell what happened since the last call; called once a second."""
@@ -270,17 +293,27 @@ class Session:
             "compose": self._arrived.dropped,
             "egress": self._viewers.dropped,
         }
-        self._on_event(self._meter.stats(self._size, drops))
+        self._tell(self._meter.stats(self._size, drops))
         self._meter = Meter()
         self._has_complained = False
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
 
-    def _command(self, answer: Accepted, command: Command) -> None:
+    def _tell(self, event: Event) -> None:
+        for on_event in tuple(self._followers):
+            on_event(event)
+
+    def _answer(self, asker: Asker, event: Accepted | Rejected) -> None:
+        if asker is None:
+            self._tell(event)
+        else:
+            asker(event)
+
+    def _command(self, answer: Accepted, command: Command, asker: Asker = None) -> None:
         token = next(self._tokens)
         self._tracker.command(self.id, token, command)
-        self._commands[token] = answer
+        self._commands[token] = answer, asker
 
     def _report(self, report: Report) -> None:
         """Called on a thread of the tracker's."""
@@ -289,10 +322,11 @@ class Session:
     def _on_report(self, report: Report) -> None:
         match report:
             case Done(token, error):
-                answer = self._commands.pop(token)
-                self._on_event(answer if error is None else Rejected(answer.number, error))
+                answer, asker = self._commands.pop(token)
+                rejected = error and Rejected(answer.number, error)
+                self._answer(asker, rejected or answer)
             case Failed(error):
-                self._on_event(Rejected(None, error))
+                self._tell(Rejected(None, error))
             case Update():
                 before, self._tracked = self._tracked, report
                 self._meter.tracked += report.received != before.received
@@ -331,18 +365,18 @@ class Session:
 
     async def _set_effects(self) -> None:
         while True:
-            number, effect = await self._effects.get()
+            number, effect, asker = await self._effects.get()
             try:
                 upload = self._uploads.get(effect.background or "")
                 await self._loop.run_in_executor(self._pool, self._set_effect, effect, upload)
             except SegstreamError as error:
-                self._on_event(Rejected(number, error))
+                self._answer(asker, Rejected(number, error))
             except Exception:
                 log.exception("session %s: effect %s could not be set", self.id, effect.name)
                 failed = SegstreamError(f"effect {effect.name} could not be set")
-                self._on_event(Rejected(number, failed))
+                self._answer(asker, Rejected(number, failed))
             else:
-                self._on_event(Accepted(number))
+                self._answer(asker, Accepted(number))
                 self.tell_state()
                 if effect.name in HIDES_BACKGROUND:
                     self._find_person()
@@ -360,7 +394,7 @@ class Session:
         """Tell an error that would come with every picture, once a second."""
         if not self._has_complained:
             self._has_complained = True
-            self._on_event(Rejected(None, error))
+            self._tell(Rejected(None, error))
 
 
 def _decode(data: bytes) -> NDArray[np.uint8]:

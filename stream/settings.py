@@ -26,6 +26,9 @@ class Settings:
     min_tracker_rate: masks a second that each session must get for another to be let in.
     token: what WHIP and WHEP clients must send as a bearer token; None lets everybody in.
     ice_servers, udp_ports, public_address: see stream.network.Network.
+    cameras: the file of all cameras; None: `segstream serve` takes stream.cameras.default_path.
+    camera_files: the API may add files of this machine as cameras.
+    record: the folder for recordings; None: there are none.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +46,10 @@ class Settings:
     udp_ports: range | None = None
     public_address: str | None = None
 
+    cameras: Path | None = None
+    camera_files: bool = False
+    record: Path | None = None
+
     @property
     def network(self) -> Network:
         return Network(self.ice_servers, self.udp_ports, self.public_address)
@@ -50,7 +57,8 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """SEGSTREAM_HOST, _PORT, _MODEL, _THREADS, _HOSTS, _WEIGHTS, _DEVICE, _HALF, _COMPILE,
-        _MIN_TRACKER_RATE, _TOKEN, _ICE_SERVERS, _UDP_PORTS, _PUBLIC_ADDRESS.
+        _MIN_TRACKER_RATE, _TOKEN, _ICE_SERVERS, _UDP_PORTS, _PUBLIC_ADDRESS, _CAMERAS,
+        _CAMERA_FILES, _RECORD.
 
         Empty means unset; _HALF and _COMPILE are 0 or 1; _HOSTS and _ICE_SERVERS are
         comma-separated. Raises InputError.
@@ -77,6 +85,9 @@ class Settings:
             ice_servers=_named(given, "SEGSTREAM_ICE_SERVERS", ice_servers) or (),
             udp_ports=_named(given, "SEGSTREAM_UDP_PORTS", udp_ports),
             public_address=_named(given, "SEGSTREAM_PUBLIC_ADDRESS", public_address),
+            cameras=Path(cameras) if (cameras := given.get("SEGSTREAM_CAMERAS")) else None,
+            camera_files=bool(_whole(given, "SEGSTREAM_CAMERA_FILES", 0, 1)),
+            record=Path(record) if (record := given.get("SEGSTREAM_RECORD")) else None,
         )
 
 

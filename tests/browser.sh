@@ -1,5 +1,6 @@
 #!/bin/sh
-# Make sure that a browser can be driven by the tests; install what is missing if one may.
+# Make sure that a browser can be driven by the tests, and that an RTSP camera can be played to them;
+# install what is missing if one may.
 set -eu
 playwright=$1
 
@@ -14,6 +15,15 @@ missing=
 has_browser || missing=chromium
 # Playwright brings its own node, which a bare Debian lacks one library for.
 "$playwright" --version >/dev/null 2>&1 || missing="$missing libatomic1"
+has_camera() {
+  /usr/bin/python3 -c "import gi; gi.require_version('GstRtspServer', '1.0')
+from gi.repository import Gst, GstRtspServer
+Gst.init(None)
+assert all(map(Gst.ElementFactory.find, ('qtdemux', 'h265parse', 'rtph265pay', 'jpegenc')))"
+}
+has_camera 2>/dev/null || missing="$missing python3-gi gir1.2-gst-rtsp-server-1.0
+  gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+missing=$(echo "$missing" | xargs)
 if [ -z "$missing" ]; then exit; fi
 
 if [ "$(id -u)" = 0 ]; then
@@ -21,7 +31,7 @@ if [ "$(id -u)" = 0 ]; then
 elif sudo -n true 2>/dev/null; then
   as_root=sudo
 else
-  echo "The tests drive a browser. Install it with: sudo apt-get install $missing" >&2
+  echo "The tests drive a browser and play a camera. Install them with: sudo apt-get install $missing" >&2
   exit 1
 fi
 echo "Installing for the tests: $missing" >&2

@@ -4,10 +4,13 @@ Its threads wait in a spin, which on a busy machine costs everybody dearly.
 """
 
 import os
+import tempfile
 
 import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"
+# Not the cameras of who runs the tests.
+os.environ["XDG_CONFIG_HOME"] = f"{tempfile.gettempdir()}/segstream-tests-{os.getpid()}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -69,7 +69,7 @@ async def test_healthz_counts_sessions(http: Http, offered: dict[str, str]) -> N
     async def health() -> Any:
         return await (await http.get("/healthz")).json()
 
-    assert await health() == {"status": "ok", "sessions": 0, "model": "nano"}
+    assert await health() == {"status": "ok", "sessions": 0, "cameras": 0, "model": "nano"}
     id = await begin(http, offered)
     assert (await health())["sessions"] == 1
     assert (await http.delete(f"/rtc/{id}")).status == 204

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from stream.errors import InputError
@@ -28,6 +30,16 @@ def test_empty_means_unset() -> None:
         ("SEGSTREAM_HOST", "SEGSTREAM_PORT", "SEGSTREAM_MODEL", "SEGSTREAM_THREADS"), ""
     )
     assert Settings.from_environment(given) == Settings()
+
+
+def test_where_cameras_and_recordings_are() -> None:
+    given = {
+        "SEGSTREAM_CAMERAS": "/a/cameras.json",
+        "SEGSTREAM_CAMERA_FILES": "1",
+        "SEGSTREAM_RECORD": "/b",
+    }
+    wanted = Settings(cameras=Path("/a/cameras.json"), camera_files=True, record=Path("/b"))
+    assert Settings.from_environment(given) == wanted
 
 
 def test_the_process_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,25 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from aiohttp import web
 
+from stream.cameras import CameraFile, default_path
 from stream.limits import CLOSE_TIMEOUT
-from stream.server import backgrounds, page, patches, rtc, whep, whip, wish
+from stream.server import (
+    backgrounds,
+    camera_routes,
+    mjpeg,
+    page,
+    patches,
+    rtc,
+    whep,
+    whip,
+    wish,
+)
 from stream.server.access import bearer, cross_origin
+from stream.server.cameras import CAMERAS, Cameras
 from stream.server.http import add_headers, errors_as_json, only_same_site
 from stream.settings import Settings
 from stream.worker.launch import engine
@@ -18,7 +31,9 @@ from stream.worker.supervisor import Supervisor
 
 
 def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.Application:
-    """tracker: not started yet; by default with the network that the settings name, which is
+    """settings: without a file of cameras, those are kept in memory only.
+
+    tracker: not started yet; by default with the network that the settings name, which is
     loaded when the application starts (ModelError)."""
     patches.apply()
     app = web.Application(
@@ -41,6 +56,7 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     app.router.add_post("/sessions/{session}/background", backgrounds.post_picture)
     app.router.add_get("/backgrounds", backgrounds.get_names)
     app.router.add_get("/backgrounds/{name}", backgrounds.get_picture)
+    camera_routes.add_routes(app)
     app.router.add_get("/healthz", _healthz)
     page.add_routes(app)
     return app
@@ -52,7 +68,7 @@ def run(settings: Settings) -> None:
     for noisy in ("aioice", "aiortc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     web.run_app(
-        create_app(settings),
+        create_app(replace(settings, cameras=settings.cameras or default_path())),
         host=settings.host,
         port=settings.port,
         access_log=None,
@@ -69,13 +85,20 @@ async def _sessions(
     await asyncio.to_thread(tracker.start)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="compose")
     app[rtc.PEERS] = rtc.Peers(tracker, pool, settings.model, settings.network)
+    app[mjpeg.POOL], app[mjpeg.VIEWERS] = pool, set()
+    file = CameraFile(settings.cameras) if settings.cameras is not None else None
+    records, files = settings.record, settings.camera_files
+    cameras = app[CAMERAS] = Cameras(tracker, pool, file, records, files=files)
+    await cameras.start()
     yield
     await asyncio.to_thread(tracker.stop)
     await asyncio.to_thread(pool.shutdown)
 
 
 async def _end_sessions(app: web.Application) -> None:
+    await mjpeg.end_all(app)
     await app[rtc.PEERS].end_all()
+    await app[CAMERAS].close()
 
 
 async def _ice_servers(request: web.Request) -> web.Response:
@@ -86,4 +109,6 @@ async def _ice_servers(request: web.Request) -> web.Response:
 
 async def _healthz(request: web.Request) -> web.Response:
     peers = request.app[rtc.PEERS]
-    return web.json_response({"status": "ok", "sessions": len(peers), "model": peers.model})
+    cameras = len(request.app[CAMERAS])
+    state = {"status": "ok", "sessions": len(peers), "cameras": cameras, "model": peers.model}
+    return web.json_response(state)

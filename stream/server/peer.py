@@ -30,6 +30,9 @@ class Peer:
     source: by which door it came, "rtc" or "whip".
     """
 
+    is_first = True
+    """Nobody else is sent the same pictures before this peer is."""
+
     def __init__(
         self,
         make_session: Callable[[Callable[[Event], None]], Session],
@@ -59,11 +62,11 @@ class Peer:
         rtc = self.connection.rtc
         rtc.on("track", self._on_track)
         rtc.on("datachannel", self._on_channel)
-        self.session.start()
+        self._begin()
         if prepare is not None:
             await prepare(self.session)
         if offer.wants_video:
-            self._viewing = Viewing(self.session, is_first=True)
+            self._viewing = Viewing(self.session, is_first=self.is_first)
             self._viewing.add_to(rtc, "sendrecv", with_sound=offer.wants_audio)
         sdp = await self.connection.answer(offer, reached_at)
         log.info("session %s: started", self.session.id)
@@ -75,7 +78,7 @@ class Peer:
             while not self.connection.has_ended:
                 await self.connection.wait(STATS_INTERVAL)
                 self._check_alive()
-                self.session.tell_stats()
+                self._each_second()
         finally:
             await self.close()
 
@@ -85,7 +88,7 @@ class Peer:
 
     async def close(self) -> None:
         """Free everything. Called once."""
-        await self.session.close()
+        await self._finish()
         if self._viewing is not None:
             self._viewing.stop()
         for task in self._drains:
@@ -94,6 +97,15 @@ class Peer:
             if isinstance(result, Exception):
                 log.error("session %s: receiving failed", self.session.id, exc_info=result)
         await self.connection.close()
+
+    def _begin(self) -> None:
+        self.session.start()
+
+    async def _finish(self) -> None:
+        await self.session.close()
+
+    def _each_second(self) -> None:
+        self.session.tell_stats()
 
     def _check_alive(self) -> None:
         now, connected = time.monotonic(), self.connection.connected
@@ -126,7 +138,7 @@ class Peer:
         session = self.session
         names, words = session.background_names(), session.words
         self._send(control.hello(session.id, self._model, names, words))
-        self.session.tell_state()
+        self._tell(session.state)
 
     def _hear(self, text: str | bytes) -> None:
         parsed = control.parse(text)
@@ -134,8 +146,8 @@ class Peer:
             self._tell(Rejected(parsed.number, parsed.request))
             return
         seen = parsed.request.rtp if isinstance(parsed.request, AddPoint | AddBox) else None
-        shown = self._viewing.video.index_of(seen) if self._viewing is not None else None
-        self.session.request(parsed.number, parsed.request, shown)
+        index = self._viewing.video.index_of(seen) if self._viewing is not None else None
+        self.session.request(parsed.number, parsed.request, index, self._tell)
 
     def _tell(self, event: Event) -> None:
         if self._channel is None and isinstance(event, Rejected):

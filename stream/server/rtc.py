@@ -9,9 +9,11 @@ from concurrent.futures import Executor
 from aiohttp import web
 
 from stream.errors import Busy, OfferError
-from stream.limits import MAX_SDP, MAX_SESSIONS
+from stream.limits import MAX_CAMERA_VIEWERS, MAX_SDP, MAX_SESSIONS
 from stream.network import Network
 from stream.server import offer
+from stream.server.camera_viewer import CameraViewer
+from stream.server.cameras import CAMERAS, Camera
 from stream.server.http import read_body
 from stream.server.offer import Offer
 from stream.server.peer import Peer
@@ -73,7 +75,8 @@ class Peers:
         id = name or secrets.token_urlsafe(12)
         if id in self._watches or id in self._answering:
             raise web.HTTPConflict(text=f"there is a session {id} already; end it first")
-        if len(self) + len(self._answering) >= MAX_SESSIONS:
+        sessions = sum(not isinstance(peer, CameraViewer) for peer in self._peers.values())
+        if sessions + len(self._answering) >= MAX_SESSIONS:
             raise Busy(f"all {MAX_SESSIONS} sessions are taken; try again later")
         self._tracker.admit()
         peer = Peer(
@@ -82,6 +85,25 @@ class Peers:
             self.network,
             source,
         )
+        return id, await self._answer(id, peer, offer, reached_at, prepare)
+
+    async def accept_viewer(self, offer: Offer, camera: Camera) -> tuple[str, str]:
+        """Let a peer watch a camera; returns as `accept` does. Raises OfferError, Busy."""
+        viewers = sum(isinstance(peer, CameraViewer) for peer in self._peers.values())
+        if viewers + len(self._answering) >= MAX_CAMERA_VIEWERS:
+            raise Busy(f"all {MAX_CAMERA_VIEWERS} viewers are taken; try again later")
+        viewer = CameraViewer(camera.session, self.model, self.network, camera.state)
+        id = secrets.token_urlsafe(12)
+        return id, await self._answer(id, viewer, offer)
+
+    async def _answer(
+        self,
+        id: str,
+        peer: Peer,
+        offer: Offer,
+        reached_at: str | None = None,
+        prepare: Callable[[Session], Awaitable[None]] | None = None,
+    ) -> str:
         self._answering.add(id)
         try:
             answer = await peer.answer(offer, reached_at, prepare)
@@ -93,7 +115,7 @@ class Peers:
             self._answering.remove(id)
         self._peers[id] = peer
         self._watches[id] = asyncio.create_task(self._watch(id, peer))
-        return id, answer
+        return answer
 
     async def admit(
         self, session: str, offer: Offer, reached_at: str | None = None
@@ -163,7 +185,12 @@ async def post_rtc(request: web.Request) -> web.Response:
         raise OfferError('body is no offer; wanted {"type": "offer", "sdp": "v=0…"}')
     if not isinstance(body.get("sdp"), str):
         raise OfferError('the offer has no text "sdp"')
-    id, sdp = await request.app[PEERS].accept(offer.read(body["sdp"]))
+    peers, camera = request.app[PEERS], body.get("camera")
+    if camera is None:
+        id, sdp = await peers.accept(offer.read(body["sdp"]))
+    else:
+        watched = request.app[CAMERAS].get(str(camera))
+        id, sdp = await peers.accept_viewer(offer.read_viewer(body["sdp"]), watched)
     return web.json_response({"type": "answer", "sdp": sdp, "session": id})
 
 

@@ -1,0 +1,250 @@
+"""The process that reads one camera: opens, demuxes, decodes. `python -m stream.ingest.reader`.
+
+A process and not a thread, because nothing interrupts FFmpeg: a camera that freezes in the middle
+of a packet, or a picture that makes a decoder crash, takes this process and nothing else. It ends
+when its standard input does, so it never outlives the server.
+"""
+
+import mmap
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.video.reformatter import ColorRange
+
+from stream.errors import SegstreamError
+from stream.frames import Frame
+from stream.ingest.address import Kind
+from stream.ingest.clock import Pace
+from stream.ingest.file import VideoFile
+from stream.ingest.reader_messages import (
+    SLOT_BYTES,
+    SLOTS,
+    Closed,
+    Free,
+    Open,
+    Opened,
+    Packet,
+    Picture,
+    Ready,
+    Report,
+    decode_order,
+    encode,
+    shapes,
+)
+from stream.ingest.source import Failure, classify
+from stream.limits import MAX_SIDE, OPEN_TIMEOUT, SOURCE_SILENCE
+
+SYSTEM_ERRORS = 200
+"""Numbers above are FFmpeg's own."""
+
+RTSP_OPTIONS = {
+    # Without these FFmpeg looks at seconds of the stream before it gives the first picture. With
+    # nobuffer it would throw away the packets that it looks at: the key frame, so that the first
+    # picture comes with the next one.
+    "probesize": "32",
+    "analyzeduration": "0",
+    "max_delay": "200000",  # how long a lost UDP packet is waited for, in microseconds
+    "allowed_media_types": "video",
+}
+HTTP_OPTIONS = {"protocol_whitelist": "http,https,tcp,tls,crypto"}
+UNTIMED = ("mpjpeg",)
+"""Formats without times: FFmpeg invents 25 pictures a second."""
+
+Timed = tuple[av.VideoFrame, float | None]
+
+
+class Slots:
+    """Pictures on their way to the server: the newest waits while no slot is free."""
+
+    def __init__(self, memory: mmap.mmap, out: BinaryIO) -> None:
+        self.damaged = 0
+        self._memory = memory
+        self._out = out
+        self._changed = threading.Condition()
+        self._free = list(range(SLOTS))
+        self._waiting: Timed | None = None
+        self._dropped = 0
+        self._writing = threading.Lock()
+        threading.Thread(target=self._write, name="slots", daemon=True).start()
+
+    def put(self, picture: av.VideoFrame, pts: float | None) -> None:
+        with self._changed:
+            self._dropped += self._waiting is not None
+            self._waiting = picture, pts
+            self._changed.notify()
+
+    def free(self, slot: int) -> None:
+        with self._changed:
+            self._free.append(slot)
+            self._changed.notify()
+
+    def say(self, report: Report) -> None:
+        with self._writing:
+            self._out.write(encode(report))
+            self._out.flush()
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting is not None and self._free)
+                assert self._waiting is not None
+                (picture, pts), self._waiting = self._waiting, None
+                slot = self._free.pop()
+            picture = _limited(picture)
+            copy_planes(picture, self._memory, slot * SLOT_BYTES)
+            self.say(
+                Picture(
+                    slot,
+                    picture.width,
+                    picture.height,
+                    pts,
+                    int(picture.colorspace),
+                    int(picture.color_primaries),
+                    int(picture.color_trc),
+                    self._dropped,
+                    self.damaged,
+                )
+            )
+
+
+def copy_planes(picture: av.VideoFrame, memory: mmap.mmap, offset: int) -> None:
+    """Into shared memory, without the padding between rows."""
+    for plane, shape in zip(picture.planes, shapes(picture.width, picture.height), strict=True):
+        target = np.ndarray(shape, np.uint8, memory, offset)
+        rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(shape[0], plane.line_size)
+        np.copyto(target, rows[:, : shape[1]])
+        offset += target.size
+
+
+def _limited(picture: av.VideoFrame) -> av.VideoFrame:
+    """As yuv420p of limited range, which every encoder and browser takes for granted."""
+    full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+    if picture.format.name == "yuv420p" and not full and picture.planes[0].line_size > 0:
+        return picture
+    return picture.reformat(
+        format="yuv420p",
+        src_color_range=ColorRange.JPEG if full else None,
+        dst_color_range=ColorRange.MPEG if full else None,
+    )
+
+
+def play(order: Open, slots: Slots) -> None:
+    """Read until it ends, then say why."""
+    try:
+        pictures = _file(order, slots) if order.kind is Kind.FILE else _stream(order, slots)
+        for picture, pts in pictures:
+            if max(picture.width, picture.height) > MAX_SIDE:
+                size = f"{picture.width}x{picture.height}"
+                slots.say(Closed(Failure.TOO_LARGE, f"{size}; at most {MAX_SIDE} a side"))
+                return
+            slots.put(picture, pts)
+    except SegstreamError as error:
+        slots.say(Closed(Failure.NO_VIDEO, str(error)))
+    except Exception as error:
+        # FFmpeg's own text repeats the address with its password.
+        number = getattr(error, "errno", None)
+        detail = os.strerror(number).lower() if number and 0 < number < SYSTEM_ERRORS else ""
+        slots.say(Closed(classify(error), detail))
+    else:
+        slots.say(Closed(Failure.CLOSED))
+
+
+def _file(order: Open, slots: Slots) -> Iterator[Timed]:
+    pace, base, end = Pace(), 0.0, 0.0
+    is_first = True
+    while is_first or order.loop:
+        with VideoFile(Path(order.url)) as file:
+            if is_first:
+                slots.say(Opened("file"))
+                slots.say(Packet())
+            for item in file:
+                if isinstance(item, Frame):
+                    time_in_file = float(item.pts * item.time_base - file.start)
+                    pts = base + time_in_file
+                    time.sleep(min(pace.wait(pts, time.monotonic()), 1.0))
+                    yield item.picture, pts
+                    end = pts + float(1 / file.format.rate)
+        base, is_first = end, False
+
+
+def _stream(order: Open, slots: Slots) -> Iterator[Timed]:
+    pace = Pace()
+    while True:
+        options = dict(RTSP_OPTIONS if order.kind is Kind.RTSP else HTTP_OPTIONS)
+        options["timeout"] = str(round(SOURCE_SILENCE * 1e6))
+        if order.kind is Kind.RTSP:
+            options["rtsp_transport"] = order.transport
+        container = av.open(
+            order.url,
+            container_options=options,
+            timeout=(OPEN_TIMEOUT, SOURCE_SILENCE),
+            metadata_errors="replace",
+        )
+        with container:
+            yield from _decode(container, order, slots, pace)
+            is_finite = container.duration is not None
+        if not (order.loop and is_finite):
+            return
+
+
+def _decode(
+    container: "av.container.InputContainer", order: Open, slots: Slots, pace: Pace
+) -> Iterator[Timed]:
+    stream = next((s for s in container.streams.video if s.codec_context is not None), None)
+    if stream is None:
+        raise SegstreamError("it sends no video of a known codec")
+    context = stream.codec_context
+    context.thread_type = "SLICE"  # frame threads hold one picture back each
+    if order.kind is Kind.RTSP:
+        context.flags |= Flags.low_delay
+    slots.say(Opened(context.name))
+    is_paced = order.kind is Kind.HTTP and container.format.name not in UNTIMED
+    is_untimed = container.format.name in UNTIMED
+    is_first = True
+    for packet in container.demux(stream):
+        if is_first and packet.size:
+            slots.say(Packet())
+            is_first = False
+        try:
+            pictures = packet.decode()
+        except av.FFmpegError:
+            # Lost packets leave such; if nothing else comes, the server's watch ends it.
+            slots.damaged += 1
+            continue
+        for picture in pictures:
+            pts = None if is_untimed else _seconds(picture)
+            if is_paced and pts is not None:
+                time.sleep(min(pace.wait(pts, time.monotonic()), 1.0))
+            yield picture, pts
+
+
+def _seconds(picture: Any) -> float | None:
+    if picture.pts is None or not picture.time_base:
+        return None
+    return float(picture.pts * Fraction(picture.time_base))
+
+
+def main() -> None:
+    memory = mmap.mmap(int(sys.argv[1]), SLOTS * SLOT_BYTES)
+    slots = Slots(memory, sys.stdout.buffer)
+    slots.say(Ready())
+    for line in sys.stdin.buffer:
+        match decode_order(line):
+            case Free(slot):
+                slots.free(slot)
+            case Open() as order:
+                threading.Thread(target=play, args=(order, slots), daemon=True).start()
+    os._exit(0)  # threads may hang in FFmpeg
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Follows one camera: connects, hands over its pictures, and connects again, until cancelled.
+
+RTSP cameras, HTTP streams and files come through the same door. The state machine is
+stream.ingest.source, the reading is a process (stream.ingest.reader); this is what joins them.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import av
+
+from stream.ingest.address import Address, Kind, Transport
+from stream.ingest.clock import StreamClock
+from stream.ingest.reader_messages import Closed, Open, Opened, Packet, Picture
+from stream.ingest.reader_process import Reader, ReaderDied
+from stream.ingest.source import MESSAGES, Failure, Source
+
+log = logging.getLogger(__name__)
+
+
+class Follower:
+    """name: for the log. receive: is given each picture; it must return at once.
+
+    loop: what ends, such as a file, is played again.
+    source: its state. clock: counts the jumps of its time. connect_time: seconds from connecting
+    to the first picture, the last time. dropped, damaged: pictures lost on the way here.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        transport: Transport,
+        receive: Callable[[av.VideoFrame], None],
+        *,
+        loop: bool = True,
+    ) -> None:
+        self.name = name
+        self.address = address
+        transports = transport.order if address.kind is Kind.RTSP else (str(address.kind),)
+        self.source = Source(transports, once=not loop and address.kind is not Kind.RTSP)
+        self.clock = StreamClock()
+        self.connect_time: float | None = None
+        self.dropped = 0
+        self.damaged = 0
+        self._lost_before = (0, 0)
+        self._receive = receive
+        self._loop = loop
+        self._reader: Reader | None = None
+
+    async def run(self) -> None:
+        """Until cancelled, or until what is played once has ended."""
+        try:
+            while True:
+                failure, detail = await self._connection()
+                wait = self.source.lost(time.monotonic(), failure, detail)
+                self._tell(failure, wait)
+                if wait == float("inf"):
+                    return
+                # A new process, if one is needed, starts while we wait.
+                await asyncio.gather(self._prepare(), asyncio.sleep(wait))
+        finally:
+            await self._discard()
+
+    async def _connection(self) -> tuple[Failure, str]:
+        """One connection from its beginning to its end; returns why it ended."""
+        self.clock.restart()
+        self._lost_before = (self.dropped, self.damaged)
+        self.source.connect(time.monotonic())
+        if not await self._prepare():
+            return Failure.CRASHED, "it could not be started"
+        assert self._reader is not None
+        began = time.monotonic()
+        self.source.connect(began)
+        self._reader.say(
+            Open(self.address.url, self.address.kind, self.source.transport, self._loop)
+        )
+        is_first = True
+        while True:
+            try:
+                async with asyncio.timeout(self.source.deadline - time.monotonic()):
+                    report = await self._reader.hear()
+            except TimeoutError:
+                await self._discard()  # it hangs in FFmpeg, which nothing else interrupts
+                return Failure.SILENT, ""
+            except ReaderDied:
+                await self._discard()
+                return Failure.CRASHED, ""
+            now = time.monotonic()
+            match report:
+                case Opened(codec):
+                    self.source.opened(now, codec)
+                case Packet():
+                    self.source.packet(now)
+                case Picture():
+                    if is_first:
+                        self.connect_time, is_first = now - began, False
+                        log.info("camera %s: live after %.2f s", self.name, self.connect_time)
+                    self._take(report, now)
+                case Closed(failure, detail):
+                    return failure, detail
+
+    def _take(self, report: Picture, now: float) -> None:
+        assert self._reader is not None
+        dropped, damaged = self._lost_before
+        self.dropped, self.damaged = dropped + report.dropped, damaged + report.damaged
+        picture = self._reader.take(report, self.clock.tick(report.pts, now))
+        self.source.picture(now, (report.width, report.height))
+        self._receive(picture)
+
+    async def _prepare(self) -> bool:
+        if self._reader is None:
+            try:
+                self._reader = await Reader.start()
+            except (ReaderDied, OSError):
+                log.exception("camera %s: its reading process does not start", self.name)
+                return False
+        return True
+
+    async def _discard(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.kill()
+
+    def _tell(self, failure: Failure, wait: float) -> None:
+        if wait == float("inf"):
+            log.info("camera %s: played to its end", self.name)
+        else:
+            why = MESSAGES[failure]
+            log.warning("camera %s: %s; again in %.1f s", self.name, why, wait)

@@ -1,0 +1,88 @@
+"""/cameras: what there is, how it is, and what can be watched of it (docs/cameras.md)."""
+
+import json
+
+from aiohttp import web
+
+from stream.cameras import read_config
+from stream.errors import InputError
+from stream.limits import MAX_CAMERA_BODY
+from stream.server import mjpeg
+from stream.server.cameras import CAMERAS, Camera
+from stream.server.http import read_body
+from stream.server.rtc import PEERS
+
+
+def add_routes(app: web.Application) -> None:
+    router = app.router
+    router.add_get("/cameras", _list)
+    router.add_post("/cameras", _post)
+    router.add_get("/cameras/{name}", _get)
+    router.add_delete("/cameras/{name}", _delete)
+    router.add_post("/cameras/{name}/recording", _post_recording)
+    router.add_delete("/cameras/{name}/recording", _delete_recording)
+    router.add_get("/cameras/{name}/mjpeg", _camera_mjpeg)
+    router.add_get("/cameras/{name}/snapshot.jpg", _camera_snapshot)
+    router.add_get("/sessions/{session}/mjpeg", _session_mjpeg)
+    router.add_get("/sessions/{session}/snapshot.jpg", _session_snapshot)
+
+
+async def _list(request: web.Request) -> web.Response:
+    cameras = request.app[CAMERAS]
+    states = [camera.state() for camera in cameras.list()]
+    return web.json_response({"cameras": states, "file_error": cameras.file_error})
+
+
+async def _post(request: web.Request) -> web.Response:
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(
+            text=f"content type is {request.content_type}; wanted application/json"
+        )
+    try:
+        given = json.loads(await read_body(request, MAX_CAMERA_BODY))
+    except (ValueError, RecursionError) as error:
+        raise InputError("body is no JSON") from error
+    cameras = request.app[CAMERAS]
+    camera = await cameras.add(read_config(given, files=cameras.files))
+    location = {"Location": f"/cameras/{camera.config.name}"}
+    return web.json_response(camera.state(), status=201, headers=location)
+
+
+async def _get(request: web.Request) -> web.Response:
+    return web.json_response(_camera(request).state())
+
+
+async def _delete(request: web.Request) -> web.Response:
+    await request.app[CAMERAS].remove(request.match_info["name"])
+    return web.Response(status=204)
+
+
+async def _post_recording(request: web.Request) -> web.Response:
+    camera = _camera(request)
+    camera.start_recording()
+    return web.json_response(camera.state()["recording"], status=201)
+
+
+async def _delete_recording(request: web.Request) -> web.Response:
+    await _camera(request).stop_recording()
+    return web.Response(status=204)
+
+
+async def _camera_mjpeg(request: web.Request) -> web.StreamResponse:
+    return await mjpeg.stream(request, _camera(request).session)
+
+
+async def _camera_snapshot(request: web.Request) -> web.Response:
+    return await mjpeg.snapshot(request, _camera(request).session)
+
+
+async def _session_mjpeg(request: web.Request) -> web.StreamResponse:
+    return await mjpeg.stream(request, request.app[PEERS].session(request.match_info["session"]))
+
+
+async def _session_snapshot(request: web.Request) -> web.Response:
+    return await mjpeg.snapshot(request, request.app[PEERS].session(request.match_info["session"]))
+
+
+def _camera(request: web.Request) -> Camera:
+    return request.app[CAMERAS].get(request.match_info["name"])

@@ -1,0 +1,63 @@
+"""One who watches a camera and may point into it: a peer whose session is not its own."""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from aiortc import RTCDataChannel
+
+from stream.limits import CONNECT_TIMEOUT
+from stream.network import Network
+from stream.server.offer import Offer
+from stream.server.peer import Peer
+from stream.session import Session
+
+
+class CameraViewer(Peer):
+    """session: of the camera; it goes on when the viewer is gone. describe: the camera's state,
+    which the viewer is told each second."""
+
+    is_first = False
+
+    def __init__(
+        self,
+        session: Session,
+        model: str,
+        network: Network,
+        describe: Callable[[], Mapping[str, object]],
+    ) -> None:
+        super().__init__(lambda _: session, model, network, "rtc")
+        self._describe = describe
+
+    async def answer(
+        self,
+        offer: Offer,
+        reached_at: str | None = None,
+        prepare: Callable[[Session], Awaitable[None]] | None = None,
+    ) -> str:
+        """As Peer's; without sound, which cameras are read without."""
+        return await super().answer(replace(offer, wants_audio=False), reached_at, prepare)
+
+    def _begin(self) -> None:
+        self.session.follow(self._tell)
+
+    async def _finish(self) -> None:
+        self.session.unfollow(self._tell)
+
+    def _each_second(self) -> None:
+        self._send_camera()
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        super()._on_channel(channel)
+        self._send_camera()
+
+    def _send_camera(self) -> None:
+        self._send(json.dumps({"type": "camera", **self._describe()}))
+
+    def _check_alive(self) -> None:
+        if self.session.has_ended:
+            self.end("the camera was removed")
+        now, connection = time.monotonic(), self.connection
+        if connection.connected is None and now - connection.began > CONNECT_TIMEOUT:
+            self.end(f"not connected within {CONNECT_TIMEOUT:g} s")

@@ -1,0 +1,254 @@
+"""The cameras of a server: each has a session that goes on whether anybody watches or not."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+
+from aiohttp import web
+
+from stream.cameras import CameraConfig, CameraFile, Configs, add, remove
+from stream.compose.effects import Effect
+from stream.egress.recording import Recording
+from stream.errors import Busy, InputError, SegstreamError
+from stream.ingest.address import Transport, shown
+from stream.ingest.rtsp import Follower
+from stream.ingest.source import MESSAGES
+from stream.limits import MAX_CAMERAS
+from stream.messages import AddText, Event, Rejected, SetEffect, Stats
+from stream.session import Session
+from stream.worker.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+TICK = 1.0
+"""Seconds between two statistics, and between two looks at the camera file."""
+
+
+class Camera:
+    """One camera: where its pictures come from, and the session that they go to."""
+
+    def __init__(
+        self, config: CameraConfig, tracker: Supervisor, pool: Executor, records: Path | None
+    ) -> None:
+        self.config = config
+        self.session = Session(f"camera-{config.name}", tracker, pool)
+        self.recording: Recording | None = None
+        self._records = records
+        self._stats: Stats | None = None
+        self._trouble = ""
+        self._follower = Follower(
+            config.name,
+            config.address,
+            Transport(config.transport),
+            self.session.receive,
+            loop=config.loop,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self.session.start()
+        self.session.follow(self._hear)
+        self.session.request(None, SetEffect(Effect(self.config.effect)))
+        if self.config.text:
+            self.session.request(None, AddText(self.config.text))
+        if self.config.record:
+            try:
+                self.start_recording()
+            except SegstreamError as error:
+                self._trouble = str(error)
+        self._tasks = [
+            asyncio.create_task(self._follower.run()),
+            asyncio.create_task(self._count()),
+        ]
+
+    async def close(self) -> None:
+        """End it and wait until all is free."""
+        for task in self._tasks:
+            task.cancel()
+        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                log.error("camera %s failed", self.config.name, exc_info=result)
+        await self.stop_recording()
+        await self.session.close()
+
+    def start_recording(self) -> None:
+        """Go on with it if it runs already. Raises InputError."""
+        if self.recording is not None:
+            return
+        if self._records is None:
+            raise InputError("recording is off; start the server with --record FOLDER")
+        self.recording = Recording(self.session, self._records / self.config.name)
+        self.recording.start()
+
+    async def stop_recording(self) -> None:
+        recording, self.recording = self.recording, None
+        if recording is not None:
+            await recording.close()
+
+    def state(self) -> dict[str, object]:
+        """What the API answers; without any password."""
+        now, source, follower = time.monotonic(), self._follower.source, self._follower
+        stats, recording = self._stats, self.recording
+        width, height = source.size
+        return {
+            "name": self.config.name,
+            "url": shown(self.config.url),
+            "transport": source.transport,
+            "state": str(source.look(now)),
+            "reason": self._reason(),
+            "failure": source.failure and str(source.failure),
+            "retry_in": None if source.until is None else round(max(source.until - now, 0), 1),
+            "codec": source.codec,
+            "width": width,
+            "height": height,
+            "fps": round(stats.fps_in, 1) if stats else 0.0,
+            "tracker_fps": round(stats.fps_tracker, 1) if stats else 0.0,
+            "last_picture_age": (
+                None if source.last_picture is None else round(now - source.last_picture, 2)
+            ),
+            "connect_time": follower.connect_time and round(follower.connect_time, 3),
+            "pictures": source.pictures,
+            "dropped": follower.dropped,
+            "damaged": follower.damaged,
+            "reconnects": source.reconnects,
+            "clock_jumps": follower.clock.jumps,
+            "codec_changes": source.codec_changes,
+            "effect": self.session.state.effect.name,
+            "objects": len(self.session.state.objects),
+            "trouble": self._trouble,
+            "recording": recording.state() if recording else None,
+        }
+
+    def _reason(self) -> str:
+        source = self._follower.source
+        if source.failure is None:
+            return ""
+        return MESSAGES[source.failure] + (f" ({source.detail})" if source.detail else "")
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Stats):
+            self._stats = event
+        elif isinstance(event, Rejected):
+            self._trouble = str(event.error)[:200]
+
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self.session.tell_stats()
+
+
+class Cameras:
+    """All cameras of one server, as the camera file names them.
+
+    file: changes in it are followed; None: they are kept in memory only.
+    records: the folder for recordings; None: there are none. files: the API may name files.
+    """
+
+    def __init__(
+        self,
+        tracker: Supervisor,
+        pool: Executor,
+        file: CameraFile | None,
+        records: Path | None = None,
+        *,
+        files: bool = False,
+    ) -> None:
+        self.files = files
+        self.file_error = ""
+        self._tracker = tracker
+        self._pool = pool
+        self._file = file
+        self._records = records
+        self._cameras: dict[str, Camera] = {}
+        self._stamp: tuple[int, int] | None = None
+        self._changing = asyncio.Lock()
+        self._following: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._sync()
+        if self._file is not None:
+            self._following = asyncio.create_task(self._follow_file())
+
+    async def close(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        async with self._changing:
+            await asyncio.gather(*(camera.close() for camera in self._cameras.values()))
+            self._cameras.clear()
+
+    def __len__(self) -> int:
+        return len(self._cameras)
+
+    def list(self) -> list[Camera]:
+        return list(self._cameras.values())
+
+    def get(self, name: str) -> Camera:
+        """Raises aiohttp's HTTPNotFound."""
+        if name not in self._cameras:
+            raise web.HTTPNotFound(text=f"no camera {name[:40]}; GET cameras lists all")
+        return self._cameras[name]
+
+    async def add(self, config: CameraConfig) -> Camera:
+        """Raises InputError, Busy, LimitError."""
+        if len(self) >= MAX_CAMERAS:
+            raise Busy(f"there are {MAX_CAMERAS} cameras already; remove one first")
+        self._tracker.admit()
+        await self._change(add(config))
+        return self.get(config.name)
+
+    async def remove(self, name: str) -> None:
+        """Raises aiohttp's HTTPNotFound, InputError."""
+        self.get(name)
+        await self._change(remove(name))
+
+    async def _change(self, change: Callable[[Configs], None]) -> None:
+        async with self._changing:
+            if self._file is None:
+                configs = {name: camera.config for name, camera in self._cameras.items()}
+                change(configs)
+            else:
+                configs = await asyncio.to_thread(self._file.update, change)
+                self._stamp = self._file.stamp
+            await self._become(configs)
+
+    async def _follow_file(self) -> None:
+        assert self._file is not None
+        while True:
+            await asyncio.sleep(TICK)
+            if await asyncio.to_thread(lambda file: file.stamp, self._file) != self._stamp:
+                await self._sync()
+
+    async def _sync(self) -> None:
+        """Do what the file says; a file that cannot be read changes nothing."""
+        if self._file is None:
+            return
+        async with self._changing:
+            self._stamp = self._file.stamp
+            try:
+                configs = await asyncio.to_thread(self._file.read)
+            except SegstreamError as error:
+                self.file_error = str(error)
+                log.error("%s", error)  # the text says it all
+                return
+            self.file_error = ""
+            await self._become(configs)
+
+    async def _become(self, configs: Configs) -> None:
+        for name, camera in list(self._cameras.items()):
+            if configs.get(name) != camera.config:
+                del self._cameras[name]
+                log.info("camera %s: removed", name)
+                await camera.close()
+        for name, config in configs.items():
+            if name not in self._cameras:
+                camera = Camera(config, self._tracker, self._pool, self._records)
+                self._cameras[name] = camera
+                camera.start()
+                log.info("camera %s: added, %s", name, shown(config.url))
+
+
+CAMERAS = web.AppKey("cameras", Cameras)

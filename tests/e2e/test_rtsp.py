@@ -1,0 +1,267 @@
+"""Cameras over RTSP as an operator has them: GStreamer's server, the real program, a browser."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import cv2
+import numpy as np
+import pytest
+from rtsp_camera import HEIGHT, WIDTH, Camera, missing, write_clip, write_streams
+from running_server import ARTEFACTS, Server, free_port
+
+FAKE_CAMERA = "--use-fake-device-for-media-stream"
+ALLOW = "--use-fake-ui-for-media-stream"
+
+pytestmark = pytest.mark.e2e
+
+WAIT = 40
+"""Seconds in which a camera must be back; it is tried again within 30."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    if lacking := missing():
+        pytest.fail(f"{lacking}; install it as tests/browser.sh does")
+    return write_streams(tmp_path_factory.mktemp("streams"))
+
+
+@pytest.fixture
+def camera(folder):
+    camera = Camera(folder)
+    camera.start()
+    yield camera
+    camera.kill()
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """The server with cameras of its own, and a folder for recordings."""
+    home = tmp_path_factory.mktemp("home")
+    before = dict(os.environ)
+    os.environ["SEGSTREAM_CAMERAS"] = str(home / "cameras.json")
+    os.environ["SEGSTREAM_RECORD"] = str(home / "recordings")
+    server = Server(free_port())
+    try:
+        server.start()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    server.home = home
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def api(program):
+    api = Api(program)
+    yield api
+    for found in api.ask("GET", "cameras")["cameras"]:
+        api.ask("DELETE", f"cameras/{found['name']}")
+
+
+class Api:
+    def __init__(self, program):
+        self.url = program.url
+
+    def ask(self, method, path, given=None):
+        data = json.dumps(given).encode() if given is not None else None
+        headers = {"Content-Type": "application/json"} if data else {}
+        request = urllib.request.Request(f"{self.url}/{path}", data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=20) as response:
+            body = response.read()
+        return json.loads(body) if body else None
+
+    def add(self, name, url, **more):
+        return self.ask("POST", "cameras", {"name": name, "url": url, **more})
+
+    def until(self, name, check, wait=WAIT):
+        """The camera's state once check(state) holds, and all states that were seen before."""
+        seen, deadline = [], time.monotonic() + wait
+        while time.monotonic() < deadline:
+            found = self.ask("GET", f"cameras/{name}")
+            if check(found):
+                return found, seen
+            seen.append(found)
+            time.sleep(0.1)
+        pytest.fail(f"never came: {found}")
+
+    def live(self, name):
+        return self.until(name, lambda found: found["state"] == "live")[0]
+
+    def snapshot(self, name):
+        with urllib.request.urlopen(
+            f"{self.url}/cameras/{name}/snapshot.jpg", timeout=20
+        ) as answer:
+            data = answer.read()
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        cv2.imwrite(str(ARTEFACTS / f"camera-{name}.png"), picture)
+        return picture
+
+
+def bright_share(picture):
+    return float((cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) > 120).mean())
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize(
+    ("path", "codec"), [("h264", "h264"), ("h265", "hevc"), ("mjpeg", "mjpeg")]
+)
+def test_every_codec_over_both_transports(api, camera, path, codec, transport):
+    api.add(path, camera.url(path), transport=transport, effect="none")
+    found = api.live(path)
+    assert (found["codec"], found["transport"]) == (path.replace("h265", "hevc"), transport)
+    assert (found["width"], found["height"]) == (WIDTH, HEIGHT)
+    share = bright_share(api.snapshot(path))
+    assert 0.002 < share < 0.12, "the square, or GStreamer's ball"
+    found, _ = api.until(path, lambda found: found["fps"] > 5)
+    print(f"\n{path} {transport}: first picture after {found['connect_time']} s")
+    assert found["clock_jumps"] == 0
+
+
+def test_a_camera_that_refuses_tcp_is_read_over_udp(api, camera):
+    api.add("udp", camera.url("udp"))
+    assert api.live("udp")["transport"] == "udp"
+
+
+def test_credentials(api, camera, program):
+    api.add("wrong", camera.url("locked", "camera:wr0ng@"))
+    found, _ = api.until("wrong", lambda found: found["state"] == "failed")
+    assert found["failure"] == "credentials"
+    assert "password" in found["reason"]
+    assert found["retry_in"] > 20, "cameras lock accounts"
+    api.add("right", camera.url("locked", "camera:s3cret@"))
+    api.live("right")
+    told = json.dumps(api.ask("GET", "cameras")) + program.log.read_text()
+    assert not re.search("s3cret|wr0ng", told)
+    assert "s3cret" not in processes(), "nor can others see it in the list of processes"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        api.add("file", "/etc/passwd")
+    assert refused.value.code == 400
+    refused.value.close()
+
+
+def processes():
+    return subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_killed_camera_is_noticed_and_read_again(api, camera):
+    api.add("door", camera.url("h264"))
+    api.live("door")
+    camera.kill()
+    began = time.monotonic()
+    found, _ = api.until("door", lambda found: found["state"] != "live")
+    print(f"\nkilled: noticed after {time.monotonic() - began:.2f} s")
+    assert found["failure"] in ("closed", "unreachable", "silent")
+    api.until("door", lambda found: found["reconnects"] >= 3)
+    camera.start()
+    found = api.live("door")
+    assert (found["failure"], found["reason"]) == (None, "")
+    assert bright_share(api.snapshot("door")) > 0.05
+
+
+def test_a_frozen_camera_is_noticed_and_keeps_nothing_and_nobody_waiting(api, camera, folder):
+    other = Camera(folder)
+    other.start()
+    try:
+        api.add("frozen", camera.url("h264"), transport="tcp")
+        api.add("other", other.url("h264"))
+        api.live("frozen")
+        api.live("other")
+        camera.freeze()
+        began = time.monotonic()
+        api.until("frozen", lambda found: found["state"] == "frozen")
+        print(f"\nfrozen: shown after {time.monotonic() - began:.2f} s", end="")
+        found, _ = api.until("frozen", lambda found: found["reconnects"] > 0)
+        print(f", given up after {time.monotonic() - began:.2f} s")
+        assert found["failure"] == "silent"
+        api.until("frozen", lambda found: found["reconnects"] > 1)  # nor does it answer now
+        assert len(re.findall("stream.ingest.reader", processes())) == 2, "one for each camera"
+        assert api.live("other")["reconnects"] == 0
+        assert api.until("other", lambda found: found["fps"] > 20)
+        camera.thaw()
+        api.live("frozen")
+    finally:
+        camera.thaw()
+        other.kill()
+
+
+def test_a_changed_codec_is_read_and_counted(api, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, name, codec in ((first, "h264", "libx264"), (second, "h265", "libx265")):
+        folder.mkdir()
+        write_clip(folder / f"{name}.mp4", codec=codec, rounds=60)
+    before = Camera(first)
+    before.start()
+    after = Camera(second, before.port)
+    try:
+        api.add("changing", before.url("any"))
+        assert api.live("changing")["codec"] == "h264"
+        before.kill()
+        after.start()
+        api.until("changing", lambda found: found["codec"] == "hevc")
+        assert api.live("changing")["codec_changes"] == 1
+    finally:
+        before.kill()
+        after.kill()
+
+
+def test_a_camera_on_the_page_with_an_effect(api, camera, launch, program, open_screen):
+    api.add("yard", camera.url("h264"))
+    api.live("yard")
+    screen = open_screen(launch(FAKE_CAMERA, ALLOW), program.url)
+    page = screen.page
+    page.wait_for_selector("#camera option[value='camera:yard']", state="attached")
+    page.select_option("#camera", "camera:yard")
+    screen.start()
+    page.wait_for_timeout(500)
+    box = page.locator("#output").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    screen.until(lambda: page.locator("#objects li").count() == 1)
+    screen.until(lambda: api.ask("GET", "cameras/yard")["objects"] == 1)
+    page.keyboard.press("5")  # the effect colour
+    screen.until(lambda: api.ask("GET", "cameras/yard")["effect"] == "colour")
+    screen.until(lambda: is_green_around(api.snapshot("yard")))
+    page.screenshot(path=str(ARTEFACTS / "camera-page.png"))
+    camera.kill()
+    screen.until(lambda: "yard: " in page.inner_text("#status"))
+    page.screenshot(path=str(ARTEFACTS / "camera-page-lost.png"))
+    assert page.evaluate("document.body.dataset.state") == "live"
+    camera.start()
+    screen.until(lambda: page.inner_text("#status") == "Live")
+    screen.page.click("#stop")
+    assert api.live("yard")["objects"] == 1
+
+
+def is_green_around(picture):
+    blue, green, red = picture[4, 4].astype(int)
+    return green > 140 and red < 60 and blue < 120
+
+
+def test_a_server_that_is_killed_leaves_no_process_and_a_readable_recording(
+    camera, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SEGSTREAM_CAMERAS", str(tmp_path / "cameras.json"))
+    monkeypatch.setenv("SEGSTREAM_RECORD", str(tmp_path / "recordings"))
+    server = Server(free_port())
+    server.start()
+    api = Api(server)
+    api.add("door", camera.url("h264"), record=True)
+    api.until("door", lambda found: (found["recording"] or {"seconds": 0})["seconds"] > 5)
+    server.stop(signal.SIGKILL)
+    (path,) = (tmp_path / "recordings" / "door").glob("*.mp4")
+    video = cv2.VideoCapture(str(path))
+    count = 0
+    while video.read()[0]:
+        count += 1
+    assert count > 50
+    for _ in range(50):
+        if "stream.ingest.reader" not in processes():
+            return
+        time.sleep(0.1)
+    pytest.fail(processes())

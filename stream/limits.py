@@ -112,3 +112,11 @@ SNAPSHOT_INTERVAL = 0.8
 MAX_BATCH = 8
 """Sessions in one step on CUDA. On a CPU it is one: nano takes 45 ms for one session and 4 x 73 ms
 for four, in a batch or one after the other, but in a batch every mask is as old as all four."""
+
+MAX_WAITING_PACKETS = 1024
+"""Video packets that wait for one that is missing: 150 ms at 8 Mbit/s are 120, and a keyframe may
+come in one burst."""
+
+MAX_WAITING_PICTURES, MAX_WAITING_SOUND = 4, 50
+"""Decoded pictures and frames of sound (20 ms) that wait for the event loop, which takes them at
+once: they only collect while it stands still, and then the newest matter."""

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.errors import InputError
+from stream.limits import MAX_BITRATE_SETTING
+
+MAX_BITRATE = 6_000_000
+"""Bits per second: 720p gains little from more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class Settings:
     device: "auto", "cpu" or "cuda". half: bfloat16 autocast of a full model; None: on CUDA only.
     compile: torch.compile of a full model.
     min_tracker_rate: masks a second that each session must get for another to be let in.
+    max_bitrate: bits per second of a returned picture; viewers' networks lower it.
     """
 
     host: str = "127.0.0.1"
@@ -32,11 +37,12 @@ class Settings:
     half: bool | None = None
     compile: bool = False
     min_tracker_rate: float = 5.0
+    max_bitrate: int = MAX_BITRATE
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """SEGSTREAM_HOST, _PORT, _MODEL, _THREADS, _HOSTS, _WEIGHTS, _DEVICE, _HALF, _COMPILE,
-        _MIN_TRACKER_RATE.
+        _MIN_TRACKER_RATE, _MAX_BITRATE.
 
         Empty means unset; _HALF and _COMPILE are 0 or 1; _HOSTS is comma-separated. Raises
         InputError.
@@ -59,6 +65,8 @@ class Settings:
             min_tracker_rate=_decimal(
                 given, "SEGSTREAM_MIN_TRACKER_RATE", 1000, default.min_tracker_rate
             ),
+            max_bitrate=_whole(given, "SEGSTREAM_MAX_BITRATE", 300_000, MAX_BITRATE_SETTING)
+            or default.max_bitrate,
         )
 
 

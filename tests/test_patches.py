@@ -1,5 +1,6 @@
 """What is changed in aiortc and aioice, and that it is still needed."""
 
+import asyncio
 import queue
 import threading
 from fractions import Fraction
@@ -9,19 +10,28 @@ import av
 import numpy as np
 import pytest
 from aioice import ice
-from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceGatherer, RTCIceTransport, RTCRtpReceiver
+from aiortc import (
+    MediaStreamTrack,
+    RTCCertificate,
+    RTCDtlsTransport,
+    RTCIceGatherer,
+    RTCIceTransport,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+)
 from aiortc.codecs import CODECS, depayload, get_decoder, get_encoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcrtpreceiver import RemoteStreamTrack
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_PLI, RtcpPsfbPacket, RtpPacket, pack_remb_fci
+from rtc_client import eventually
 
 from stream.ingest.jitter_buffer import Picture
 from stream.ingest.payload import begins_picture, is_keyframe
 from stream.limits import MAX_ENCODED, MAX_WAITING_PICTURES
 from stream.server import patches
 from stream.server.answer import START_KBPS, with_start_bitrate
-from stream.server.patches import addresses, decoding, jitter, tracks
+from stream.server.patches import addresses, decoding, jitter, sending, tracks
 
 
 @pytest.fixture(autouse=True)
@@ -183,3 +193,51 @@ def test_start_bitrate_is_told_for_every_video_codec() -> None:
     assert f"a=fmtp:99 packetization-mode=1;x-google-start-bitrate={START_KBPS}" in lines
     assert "a=fmtp:98 apt=97" in lines
     assert len(lines) == len(sdp.split("\r\n")) + 1
+
+
+async def test_a_sender_tells_its_track_what_it_learns() -> None:
+    told: list[object] = []
+
+    class Track(MediaStreamTrack):
+        kind = "video"
+
+        def negotiated(self, codec: str) -> None:
+            told.append(codec)
+
+        def want_keyframe(self) -> None:
+            told.append("keyframe")
+
+        def report(self, bitrate: int) -> None:
+            told.append(bitrate)
+
+        async def recv(self) -> Any:
+            await asyncio.sleep(0.01)
+            packet: Any = av.Packet(b"\x00\x00\x00\x01\x65\x88")
+            packet.pts, packet.time_base = 3000 * len(told), Fraction(1, 90_000)
+            return packet
+
+    for feeds in (True, False):
+        told.clear()
+        sending_peer, receiving_peer = RTCPeerConnection(), RTCPeerConnection()
+        track = Track()
+        sender: Any = sending_peer.addTransceiver(track, "sendonly").sender
+        if feeds:
+            sending.feed(sender, track)
+        await sending_peer.setLocalDescription(await sending_peer.createOffer())
+        await receiving_peer.setRemoteDescription(sending_peer.localDescription)
+        await receiving_peer.setLocalDescription(await receiving_peer.createAnswer())
+        await sending_peer.setRemoteDescription(receiving_peer.localDescription)
+        await eventually(lambda sender=sender: sending.last_timestamp(sender))
+        pli = RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=1, media_ssrc=sender._ssrc)
+        remb = RtcpPsfbPacket(
+            fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(4_000_000, [sender._ssrc])
+        )
+        for packet in (pli, remb):
+            await sender._handle_rtcp_packet(packet)
+        await sending_peer.close()
+        await receiving_peer.close()
+        # The patch can go when a track is told without it.
+        assert [each for each in told if each != "keyframe"] == (
+            ["VP8", pytest.approx(4_000_000, rel=0.01)] if feeds else []
+        )
+        assert ("keyframe" in told) == feeds

@@ -56,7 +56,7 @@ async def _sessions(
         tracker = Supervisor(engine(settings), settings.min_tracker_rate)
     await asyncio.to_thread(tracker.start)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="compose")
-    app[rtc.PEERS] = rtc.Peers(tracker, pool, settings.model)
+    app[rtc.PEERS] = rtc.Peers(tracker, pool, settings.model, settings.max_bitrate)
     yield
     await asyncio.to_thread(tracker.stop)
     await asyncio.to_thread(pool.shutdown)

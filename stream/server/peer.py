@@ -11,11 +11,11 @@ from aiortc import (
     RTCConfiguration,
     RTCDataChannel,
     RTCPeerConnection,
-    RTCRtpSender,
     RTCSessionDescription,
 )
 
-from stream.egress.webrtc import AudioOutput, VideoOutput
+from stream.egress.broadcast import Broadcast
+from stream.egress.webrtc import AudioOutput
 from stream.errors import OfferError, SegstreamError
 from stream.ingest.webrtc import drain_audio, drain_video
 from stream.limits import CLOSE_TIMEOUT, CONNECT_TIMEOUT, MAX_UNSENT, MEDIA_SILENCE
@@ -23,21 +23,26 @@ from stream.messages import AddBox, AddPoint, Event, Rejected
 from stream.server import control
 from stream.server.answer import with_start_bitrate
 from stream.server.offer import Offer
+from stream.server.returned import add_video
 from stream.session import Session
 
 log = logging.getLogger(__name__)
 
 STATS_INTERVAL = 1.0
 
-CODECS = ("video/VP8", "video/H264", "video/rtx")
-"""In order of preference. As aiortc 1.16 encodes 640x480, VP8 takes 3.6 ms a frame and H264
-(preset medium) 17.5."""
-
 
 class Peer:
-    """Answers one offer. make_session: gives the session that events are to be told to."""
+    """Answers one offer. make_session: gives the session that events are to be told to.
 
-    def __init__(self, make_session: Callable[[Callable[[Event], None]], Session], model: str):
+    max_bitrate: bits per second of the picture that goes back.
+    """
+
+    def __init__(
+        self,
+        make_session: Callable[[Callable[[Event], None]], Session],
+        model: str,
+        max_bitrate: int,
+    ) -> None:
         self._model = model
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._channel: RTCDataChannel | None = None
@@ -47,7 +52,8 @@ class Peer:
         self._connected: float | None = None
         self._drains: list[asyncio.Task[None]] = []
         self.session = make_session(self._tell)
-        self._video = VideoOutput(self.session.output)
+        self.broadcast = Broadcast(self.session.output, max_bitrate)
+        self._video = add_video(self._connection, self.broadcast)
         self._audio = AudioOutput(lambda: self._video.delay)
 
     async def answer(self, offer: Offer) -> str:
@@ -56,12 +62,7 @@ class Peer:
         self._connection.on("track", self._on_track)
         self._connection.on("datachannel", self._on_channel)
         self.session.start()
-        video = self._connection.addTransceiver(self._video, "sendrecv")
-        self._video.sender = video.sender
-        capabilities = RTCRtpSender.getCapabilities("video").codecs
-        video.setCodecPreferences(
-            [codec for name in CODECS for codec in capabilities if codec.mimeType == name]
-        )
+        self.broadcast.start()
         if offer.returns_audio:
             self._connection.addTransceiver(self._audio, "sendrecv")
         try:
@@ -97,6 +98,7 @@ class Peer:
     async def close(self) -> None:
         """Free everything. Called once."""
         await self.session.close()
+        await self.broadcast.close()
         self._video.stop()
         self._audio.stop()
         for task in self._drains:

@@ -13,16 +13,23 @@ from stream.server import offer
 from stream.server.http import read_body
 from stream.server.peer import Peer
 from stream.session import Session
+from stream.settings import MAX_BITRATE
 from stream.worker.supervisor import Supervisor
 
 
 class Peers:
-    """All peers of one server. tracker, pool: shared by their sessions."""
+    """All peers of one server. tracker, pool: shared by their sessions.
 
-    def __init__(self, tracker: Supervisor, pool: Executor, model: str) -> None:
+    max_bitrate: bits per second of each returned picture.
+    """
+
+    def __init__(
+        self, tracker: Supervisor, pool: Executor, model: str, max_bitrate: int = MAX_BITRATE
+    ) -> None:
         self.model = model
         self._tracker = tracker
         self._pool = pool
+        self._max_bitrate = max_bitrate
         self._peers: dict[str, Peer] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._answering = 0
@@ -41,7 +48,9 @@ class Peers:
             raise Busy(f"all {MAX_SESSIONS} sessions are taken; try again later")
         self._tracker.admit()
         id = secrets.token_urlsafe(12)
-        peer = Peer(lambda tell: Session(id, self._tracker, self._pool, tell), self.model)
+        peer = Peer(
+            lambda tell: Session(id, self._tracker, self._pool, tell), self.model, self._max_bitrate
+        )
         self._answering += 1
         try:
             answer = await peer.answer(checked)

@@ -59,7 +59,7 @@ class Broadcast:
     """Takes the newest frame whenever it is free. Without viewers nothing is encoded.
 
     frames: read by nobody else. pool: threads that encode, None for the loop's own.
-    cap: bits per second. encoded: pictures, each in all codecs. encode_ms: what one takes, smoothed.
+    cap: bits per second. encoded: pictures, each in all codecs. encode_ms: of one, smoothed.
     """
 
     frames: Mailbox[Frame]

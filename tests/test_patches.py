@@ -22,7 +22,7 @@ from aiortc import (
 from aiortc.codecs import CODECS, depayload, get_decoder, get_encoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.mediastreams import MediaStreamError
-from aiortc.rtcrtpreceiver import RemoteStreamTrack
+from aiortc.rtcrtpreceiver import NackGenerator, RemoteStreamTrack
 from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_PLI, RtcpPsfbPacket, RtpPacket, pack_remb_fci
 from rtc_client import eventually
 
@@ -32,6 +32,7 @@ from stream.limits import MAX_ENCODED, MAX_WAITING_PICTURES
 from stream.server import patches
 from stream.server.answer import START_KBPS, with_start_bitrate
 from stream.server.patches import addresses, decoding, jitter, sending, tracks
+from stream.server.patches.retransmission import Nacks
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +146,18 @@ def test_aiortc_waits_for_a_lost_packet_for_seconds() -> None:
     assert any(shown)
     shown = [theirs.add(rtp(number, number * 3000, True))[1] for number in range(122, 240)]
     assert not any(shown), "the patch can go as far as the deadline is concerned"
+
+
+def test_aiortc_asks_once_for_a_missing_packet() -> None:
+    now = 0.0
+    ours, theirs = Nacks(lambda: now), NackGenerator()
+    asked = []
+    for number in (0, 2, 3, 4, 5, 6, 1, 7):
+        now += 0.02
+        asked.append(ours.add(rtp(number, 3000, False)))
+        theirs_asks = theirs.add(rtp(number, 3000, False))
+        assert theirs_asks == (number == 2), "the patch can go when it asks again"
+    assert asked == [False, True, False, True, False, True, False, False]
 
 
 def test_pictures_that_one_packet_completes_keep_their_distance_in_time() -> None:

@@ -14,6 +14,10 @@ from stream.limits import MAX_WAITING_PACKETS
 DEADLINE = 0.150
 """Seconds a missing packet is waited for: time for a retransmission over 100 ms of network."""
 
+KEYFRAME_DEADLINE = 0.6
+"""The same for a keyframe that has begun to come and nothing can be shown without: to wait for its
+last packets is sooner than to ask for another."""
+
 ASK_AGAIN = 0.3
 """Seconds between two requests for a keyframe: the request or its answer may be lost too."""
 
@@ -74,6 +78,8 @@ class JitterBuffer:
     _highest: int = 0
     _at_beginning: bool = False
     """Whether a picture begins at `_next`, as nothing before it is missing."""
+    _is_fresh: bool = True
+    """Nothing has been taken out yet: packets before the first one may still come."""
     _seeks_keyframe: bool = True
     _asked: float | None = None
     _gap: tuple[int, float] | None = None
@@ -104,6 +110,8 @@ class JitterBuffer:
             self.counters.restarts += 1
             self._lose(self._highest + 1)
             self._next = self._highest = number
+        if self._is_fresh and number < self._next:
+            self._next = number
         if number < self._next or number in self._packets:
             self.counters.late += 1
             return False
@@ -120,7 +128,7 @@ class JitterBuffer:
             for number in range(self._next, end):
                 del self._arrivals[number]
             is_whole = self._at_beginning or packets[0].begins
-            self._next, self._at_beginning = end, True
+            self._next, self._at_beginning, self._is_fresh = end, True, False
             data = b"".join(packet.data for packet in packets)
             if not data:
                 continue  # padding, which some senders measure the network with
@@ -137,6 +145,8 @@ class JitterBuffer:
             self._jump_to_keyframe()
         assert self._next is not None
         first = self._packets.get(self._next)
+        if self._is_fresh and first is not None and not first.begins:
+            return None
         if first is not None and not first.data:
             return self._next + 1
         number = self._next
@@ -155,23 +165,33 @@ class JitterBuffer:
 
     def _gives_up(self, now: float) -> bool:
         """Go on behind the first gap, if that was waited for long enough."""
-        assert self._next is not None
-        missing = self._next
-        while missing in self._packets:
-            missing += 1
-        if len(self._packets) >= MAX_WAITING_PACKETS:
-            pass
-        elif missing > self._highest:
-            return False
-        else:
+        missing = self._first_missing()
+        if len(self._packets) < MAX_WAITING_PACKETS:
+            if missing > self._highest:
+                return False
             if self._gap is None or self._gap[0] != missing:
                 beyond = (at for number, at in self._arrivals.items() if number > missing)
                 self._gap = missing, min(beyond)
-            if now - self._gap[1] <= DEADLINE:
+            if now - self._gap[1] <= self._deadline:
                 return False
         self.counters.skipped += 1
         self._lose(min((n for n in self._packets if n > missing), default=self._highest + 1))
         return True
+
+    def _first_missing(self) -> int:
+        assert self._next is not None
+        missing = self._next
+        if self._is_fresh and missing in self._packets and not self._packets[missing].begins:
+            return missing - 1
+        while missing in self._packets:
+            missing += 1
+        return missing
+
+    @property
+    def _deadline(self) -> float:
+        first = self._packets.get(self._next) if self._next is not None else None
+        is_keyframe = self._seeks_keyframe and first is not None and first.begins_keyframe
+        return KEYFRAME_DEADLINE if is_keyframe else DEADLINE
 
     def _lose(self, until: int) -> None:
         """Give up everything before a packet, and seek a keyframe from there on."""
@@ -180,6 +200,7 @@ class JitterBuffer:
             del self._packets[number], self._arrivals[number]
         self.counters.dropped += len(lost)
         self._next, self._at_beginning, self._gap = until, False, None
+        self._is_fresh = False
         if not self._seeks_keyframe:
             self._seeks_keyframe, self._asked = True, None
 

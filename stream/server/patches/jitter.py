@@ -12,6 +12,7 @@ from aiortc.jitterbuffer import JitterFrame
 
 from stream.ingest.jitter_buffer import JitterBuffer, Packet, Picture
 from stream.ingest.payload import begins_picture, is_keyframe
+from stream.server.patches.retransmission import Nacks
 
 original_receive = RTCRtpReceiver.receive
 
@@ -26,6 +27,7 @@ async def receive(self: Any, parameters: Any) -> None:
         if not isinstance(buffer, VideoJitterBuffer):
             names = self._RTCRtpReceiver__codecs
             self._RTCRtpReceiver__jitter_buffer = VideoJitterBuffer(names)
+            self._RTCRtpReceiver__nack_generator = Nacks()
     await original_receive(self, parameters)
 
 

@@ -58,6 +58,10 @@ def _cpu() -> dict[str, float]:
             (stage for prefix, stage in STAGES.items() if name.startswith(prefix)), "other"
         )
         used[stage] = used.get(stage, 0) + _seconds(task / "stat")
+    # Threads that have ended, as an encoder's own do, still count.
+    used["other"] = _seconds(Path("/proc/self/stat")) - sum(
+        seconds for stage, seconds in used.items() if stage != "other"
+    )
     children = {
         child
         for task in Path("/proc/self/task").iterdir()

@@ -129,6 +129,9 @@ session.addEventListener("state", ({ detail }) => {
   find("#undo").disabled = !detail.can_undo;
   find("#clear").disabled = !detail.objects.length;
 });
+session.addEventListener("stats", ({ detail }) => {
+  stage.output.source = { width: detail.width, height: detail.height };
+});
 session.addEventListener("refused", ({ detail }) => toasts.error(detail.message));
 setInterval(() => {
   const { until } = find("#lost-wait").dataset;

@@ -69,6 +69,7 @@ class Session:
     tracker: shared by all sessions. pool: threads that composite. on_event: is told the answers
     to requests and what changed; it must return at once.
     `output` holds the newest composited frame, of the size and time of the picture that came in.
+    `tracker_interval`: least seconds between two pictures for the tracker.
     """
 
     def __init__(
@@ -99,6 +100,8 @@ class Session:
         self._meter = Meter()
         self._egress_dropped = 0
         self._has_complained = False
+        self.tracker_interval = 0.0
+        self._submitted = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -138,7 +141,9 @@ class Session:
         self._size = (picture.width, picture.height)
         self._recent.append(frame)
         self._arrived.put(frame)
-        self._tracker.submit(self.id, frame)
+        if frame.received - self._submitted >= self.tracker_interval:
+            self._submitted = frame.received
+            self._tracker.submit(self.id, frame)
 
     def request(self, number: int | None, request: Request, seen: int | None = None) -> None:
         """Begin what is asked for; the answer, with `number`, comes as an event.
@@ -198,6 +203,16 @@ class Session:
     def words(self) -> tuple[str, ...]:
         """That objects can be asked for by."""
         return self._tracker.words
+
+    @property
+    def passed_over(self) -> int:
+        """Pictures that were not composited, as the one before was still at work."""
+        return self._arrived.dropped
+
+    @property
+    def received(self) -> int:
+        """Pictures that came in, in all."""
+        return self._index
 
     def background_names(self) -> tuple[str, ...]:
         return (*backgrounds.names(), *self._uploads)

@@ -14,6 +14,7 @@ from stream.egress.viewer import Sent, Viewer
 from stream.frames import Frame
 from stream.limits import MAX_AGE
 from stream.mailbox import Mailbox, MailboxClosedError
+from stream.overload import LADDER, Ages, Level
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +25,6 @@ SMOOTHING = 0.1
 
 STEP = 3000
 """Of the clock, between two pictures whose own times do not grow: a thirtieth of a second."""
-
-
-@dataclass(slots=True)
-class Quality:
-    """What the machine can afford. share: of the bitrate. every: n-th picture is sent."""
-
-    share: float = 1.0
-    fast: bool = False
-    scale: float = 1.0
-    every: int = 1
 
 
 @dataclass(slots=True)
@@ -65,10 +56,11 @@ class Broadcast:
     frames: Mailbox[Frame]
     cap: int
     pool: Executor | None = None
-    quality: Quality = field(default_factory=Quality)
+    quality: Level = LADDER[0]
     drops: Drops = field(default_factory=Drops)
     encoded: int = 0
     encode_ms: float = 0.0
+    ages: Ages = field(default_factory=Ages)
     age: float = 0.0
     """Seconds from a picture's arrival to its being encoded, the newest."""
     _viewers: list[Viewer] = field(default_factory=list)
@@ -156,6 +148,7 @@ class Broadcast:
         self.encoded += 1
         self.encode_ms += SMOOTHING * ((now - began) * 1e3 - self.encode_ms)
         self.age = now - frame.received
+        self.ages.add(self.age)
 
     async def _encode(
         self, name: str, codec: _Codec, picture: av.VideoFrame, pts: int, target: Target

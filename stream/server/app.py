@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,10 @@ from stream.server.http import add_headers, errors_as_json, only_same_site
 from stream.settings import Settings
 from stream.worker.launch import engine
 from stream.worker.supervisor import Supervisor
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds a thread may keep Python's lock while others want it. Decoder, compositor, encoder and
+network hand a picture on to each other: with the usual 5 ms, 720p VP8 took 77 ms instead of 58."""
 
 
 def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.Application:
@@ -39,6 +44,7 @@ def run(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for noisy in ("aioice", "aiortc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     web.run_app(
         create_app(settings),
         host=settings.host,

@@ -24,6 +24,7 @@ from stream.server import control
 from stream.server.answer import with_start_bitrate
 from stream.server.offer import Offer
 from stream.server.returned import add_video
+from stream.server.steering import Steering
 from stream.session import Session
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Peer:
         self.session = make_session(self._tell)
         self.broadcast = Broadcast(self.session.output, max_bitrate)
         self._video = add_video(self._connection, self.broadcast)
+        self._steering = Steering(self.session, self.broadcast)
         self._audio = AudioOutput(lambda: self._video.delay)
 
     async def answer(self, offer: Offer) -> str:
@@ -85,6 +87,7 @@ class Peer:
                     async with asyncio.timeout(STATS_INTERVAL):
                         await self._end.wait()
                 self._check_alive()
+                self._steering.look()
                 self.session.tell_stats()
         finally:
             await self.close()

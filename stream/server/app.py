@@ -17,8 +17,8 @@ from stream.worker.launch import engine
 from stream.worker.supervisor import Supervisor
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds a thread may keep Python's lock while others want it. Decoder, compositor, encoder and
-network hand a picture on to each other: with the usual 5 ms, 720p VP8 took 77 ms instead of 58."""
+"""Seconds a thread may keep Python's lock while others want it (Python's own: 0.005), as decoder,
+compositor, encoder and network hand each picture on. No clear effect measured: docs/latency.md."""
 
 
 def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.Application:

@@ -148,6 +148,9 @@ session.addEventListener("state", ({ detail }) => {
 session.addEventListener("camera", ({ detail }) => {
   find("#status").textContent = explain(detail) || STATUS.live;
 });
+session.addEventListener("stats", ({ detail }) => {
+  stage.output.source = { width: detail.width, height: detail.height };
+});
 session.addEventListener("refused", ({ detail }) => toasts.error(detail.message));
 setInterval(() => {
   const { until } = find("#lost-wait").dataset;

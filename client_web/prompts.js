@@ -16,7 +16,7 @@ export class Prompts {
   #last = Promise.resolve();
   excluding = false; // the Exclude button, for people without a second mouse button
 
-  /** stage: its output shows pictures of the source's size. announce: tells screen readers. */
+  /** stage: its output knows the source's size. announce: tells screen readers. */
   constructor({ session, objects, stage, toasts, announce }) {
     this.#session = session;
     this.#objects = objects;
@@ -34,12 +34,12 @@ export class Prompts {
       return;
     }
     this.#stage.markPoint(point, positive ? "include" : "exclude");
-    const { size } = this.#stage.output;
-    this.#send({ type: "point", ...toSource(point, size), positive, rtp: picture.rtp });
+    const { sourceSize } = this.#stage.output;
+    this.#send({ type: "point", ...toSource(point, sourceSize), positive, rtp: picture.rtp });
   }
 
   box(a, b, picture) {
-    const box = sourceBox(a, b, this.#stage.output.size);
+    const box = sourceBox(a, b, this.#stage.output.sourceSize);
     if (!box) return;
     this.#stage.markBox(a, b);
     this.#send({ type: "box", ...box, rtp: picture.rtp });

@@ -188,3 +188,19 @@ RECORD_RETRY = 15.0
 
 READER_START = 20.0
 """For a camera's reading process to start, on a machine that is busy."""
+MAX_WAITING_PACKETS = 1024
+"""Video packets that wait for one that is missing: 150 ms at 8 Mbit/s are 120, and a keyframe may
+come in one burst."""
+
+MAX_WAITING_PICTURES, MAX_WAITING_SOUND = 4, 50
+"""Decoded pictures and frames of sound (20 ms) that wait for the event loop, which takes them at
+once: they only collect while it stands still, and then the newest matter."""
+
+MAX_VIEWER_PICTURES = 6
+"""Encoded pictures that wait for one viewer, 200 ms of them: then it goes on at a keyframe."""
+
+MAX_AGE = 0.300
+"""Seconds after which a picture is not worth being sent any more."""
+
+MAX_BITRATE_SETTING = 8_000_000
+"""Bits per second of a returned picture: more shows no difference at 1080p."""

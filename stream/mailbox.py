@@ -44,6 +44,13 @@ class Mailbox(Generic[T]):
             await self._changed.wait()
         return self._items.popleft()
 
+    def clear(self) -> int:
+        """Drop what waits; returns how many items that were. They count in `dropped` too."""
+        count = len(self._items)
+        self._items.clear()
+        self.dropped += count
+        return count
+
     def close(self) -> None:
         """Drop what is left and wake the reader."""
         self._closed = True

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from stream.compose import backgrounds
 from stream.compose.compositor import Compositor
 from stream.compose.effects import HIDES_BACKGROUND, Effect
-from stream.errors import LimitError, MediaError, SegstreamError
+from stream.egress.broadcast import Broadcast
+from stream.errors import Busy, LimitError, MediaError, SegstreamError
 from stream.fanout import Fanout
 from stream.frames import Frame, Masks
 from stream.limits import (
@@ -53,6 +54,7 @@ from stream.messages import (
 )
 from stream.meter import Meter
 from stream.prompts import Box, Point, Text
+from stream.settings import MAX_BITRATE
 from stream.track.words import PERSON, WORDS, query
 from stream.worker.messages import AddPrompt, Command, Done, Failed, Report, Update
 from stream.worker.supervisor import Supervisor
@@ -72,8 +74,10 @@ class Session:
     """Everything that belongs to one live stream. All methods run on the event loop's thread.
 
     tracker: shared by all sessions. pool: threads that composite. on_event: follows from the
-    beginning.
+    beginning. max_bitrate: bits per second of the picture that viewers get.
     has_sound: whether its source sends sound as well, which `hear` passes on as it is.
+    tracker_interval: least seconds between two pictures for the tracker.
+    broadcast: the composited pictures, encoded once for all peers that watch.
     """
 
     def __init__(
@@ -82,13 +86,18 @@ class Session:
         tracker: Supervisor,
         pool: Executor,
         on_event: Callable[[Event], None] | None = None,
+        max_bitrate: int = MAX_BITRATE,
     ) -> None:
         self.id = id
         self.last_picture = time.monotonic()
         self.has_sound = False
         self.has_ended = False
         self._viewers: Fanout[Frame] = Fanout(MAX_VIEWERS)
+        self._watching = 0
         self._listeners: list[Callable[[av.AudioFrame], None]] = []
+        self._encoding: Mailbox[Frame] = Mailbox()
+        self.broadcast = Broadcast(self._encoding, max_bitrate)
+        self._encoded = 0
         self._tracker = tracker
         self._pool = pool
         self._followers = [] if on_event is None else [on_event]
@@ -110,12 +119,15 @@ class Session:
         self._tracked = NOTHING_TRACKED
         self._meter = Meter()
         self._has_complained = False
+        self.tracker_interval = 0.0
+        self._submitted = 0.0
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         self._tracker.open(self.id, self._report)
         self._begin(self._composite())
         self._begin(self._set_effects())
+        self.broadcast.start()
 
     async def close(self) -> None:
         """End all work; what waits is dropped."""
@@ -123,6 +135,8 @@ class Session:
         self._tracker.close(self.id)
         self._arrived.close()
         self._viewers.close()
+        self._encoding.close()
+        await self.broadcast.close()
         self._listeners.clear()
         for task in self._tasks:
             task.cancel()
@@ -136,6 +150,16 @@ class Session:
     def unwatch(self, frames: Mailbox[Frame]) -> None:
         """Close a viewer's mailbox."""
         self._viewers.unwatch(frames)
+
+    def enter(self) -> None:
+        """Take a place among those that watch the broadcast. Raises Busy."""
+        if self._watching >= MAX_VIEWERS:
+            raise Busy(f"{MAX_VIEWERS} watch already, which is all that may; try again later")
+        self._watching += 1
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._watching -= 1
 
     def listen(self, receive: Callable[[av.AudioFrame], None]) -> None:
         """Let one more viewer have the sound. receive: must return at once and keep nothing that
@@ -182,7 +206,9 @@ class Session:
         self._size = (picture.width, picture.height)
         self._recent.append(frame)
         self._arrived.put(frame)
-        self._tracker.submit(self.id, frame)
+        if frame.received - self._submitted >= self.tracker_interval:
+            self._submitted = frame.received
+            self._tracker.submit(self.id, frame)
 
     def request(
         self,
@@ -250,6 +276,16 @@ class Session:
         """That objects can be asked for by."""
         return self._tracker.words
 
+    @property
+    def passed_over(self) -> int:
+        """Pictures that were not composited, as the one before was still at work."""
+        return self._arrived.dropped
+
+    @property
+    def received(self) -> int:
+        """Pictures that came in, in all."""
+        return self._index
+
     def background_names(self) -> tuple[str, ...]:
         return (*backgrounds.names(), *self._uploads)
 
@@ -291,8 +327,10 @@ class Session:
         drops = {
             "tracker": self._tracker.dropped(self.id),
             "compose": self._arrived.dropped,
-            "egress": self._viewers.dropped,
+            "egress": self._viewers.dropped + self._encoding.dropped,
         }
+        self._meter.left = max(self._meter.left, self.broadcast.encoded - self._encoded)
+        self._encoded = self.broadcast.encoded
         self._tell(self._meter.stats(self._size, drops))
         self._meter = Meter()
         self._has_complained = False
@@ -352,7 +390,9 @@ class Session:
                 continue
             self._meter.composed += 1
             self._meter.latencies.append(time.monotonic() - frame.received)
-            self._meter.left += self._viewers.put(replace(frame, picture=picture))
+            composed = replace(frame, picture=picture)
+            self._encoding.put(composed)
+            self._meter.left += self._viewers.put(composed)
 
     def _masks_for(self, frame: Frame) -> Masks | None:
         masks, age = self._tracked.masks, frame.received - self._tracked.received

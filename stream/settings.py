@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from stream.errors import InputError
+from stream.limits import MAX_BITRATE_SETTING
 from stream.network import IceServer, Network, ice_servers, public_address, udp_ports
 
 T = TypeVar("T")
+
+MAX_BITRATE = 6_000_000
+"""Bits per second: 720p gains little from more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Settings:
     cameras: the file of all cameras; None: `segstream serve` takes stream.cameras.default_path.
     camera_files: the API may add files of this machine as cameras.
     record: the folder for recordings; None: there are none.
+    max_bitrate: bits per second of a returned picture; viewers' networks lower it.
     """
 
     host: str = "127.0.0.1"
@@ -45,10 +50,10 @@ class Settings:
     ice_servers: tuple[IceServer, ...] = ()
     udp_ports: range | None = None
     public_address: str | None = None
-
     cameras: Path | None = None
     camera_files: bool = False
     record: Path | None = None
+    max_bitrate: int = MAX_BITRATE
 
     @property
     def network(self) -> Network:
@@ -58,7 +63,7 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """SEGSTREAM_HOST, _PORT, _MODEL, _THREADS, _HOSTS, _WEIGHTS, _DEVICE, _HALF, _COMPILE,
         _MIN_TRACKER_RATE, _TOKEN, _ICE_SERVERS, _UDP_PORTS, _PUBLIC_ADDRESS, _CAMERAS,
-        _CAMERA_FILES, _RECORD.
+        _CAMERA_FILES, _RECORD, _MAX_BITRATE.
 
         Empty means unset; _HALF and _COMPILE are 0 or 1; _HOSTS and _ICE_SERVERS are
         comma-separated. Raises InputError.
@@ -88,6 +93,8 @@ class Settings:
             cameras=Path(cameras) if (cameras := given.get("SEGSTREAM_CAMERAS")) else None,
             camera_files=bool(_whole(given, "SEGSTREAM_CAMERA_FILES", 0, 1)),
             record=Path(record) if (record := given.get("SEGSTREAM_RECORD")) else None,
+            max_bitrate=_whole(given, "SEGSTREAM_MAX_BITRATE", 300_000, MAX_BITRATE_SETTING)
+            or default.max_bitrate,
         )
 
 

@@ -8,16 +8,19 @@ import av
 import numpy as np
 from aiortc import RTCPeerConnection, RTCRtpReceiver
 
+from stream.egress.broadcast import Broadcast
 from stream.egress.webrtc import VideoOutput
 from stream.frames import Frame
 from stream.mailbox import Mailbox
 from stream.server import patches
+from stream.server.viewing import add_video
 
 
 async def test_the_timestamp_of_a_sent_picture_leads_back_to_its_frame() -> None:
     patches.apply()
     frames: Mailbox[Frame] = Mailbox()
-    output = VideoOutput(frames)
+    broadcast = Broadcast(frames, 2_000_000)
+    broadcast.start()
     sending, receiving = RTCPeerConnection(), RTCPeerConnection()
     timestamps: list[int] = []
 
@@ -35,7 +38,8 @@ async def test_the_timestamp_of_a_sent_picture_leads_back_to_its_frame() -> None
 
     receiving.on("track", listen)
     try:
-        output.sender = sending.addTrack(output)
+        output = VideoOutput(broadcast)
+        add_video(sending, output)
         await sending.setLocalDescription(await sending.createOffer())
         await receiving.setRemoteDescription(sending.localDescription)
         await receiving.setLocalDescription(await receiving.createAnswer())
@@ -58,5 +62,6 @@ async def test_the_timestamp_of_a_sent_picture_leads_back_to_its_frame() -> None
         assert output.index_of(None) is None
         assert output.index_of((timestamps[0] + 1) % 2**32) is None
     finally:
+        await broadcast.close()
         await sending.close()
         await receiving.close()

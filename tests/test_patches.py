@@ -1,5 +1,6 @@
 """What is changed in aiortc and aioice, and that it is still needed."""
 
+import asyncio
 import queue
 import threading
 from fractions import Fraction
@@ -9,13 +10,29 @@ import av
 import numpy as np
 import pytest
 from aioice import ice
-from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceGatherer, RTCIceTransport, RTCRtpReceiver
-from aiortc.codecs import CODECS, depayload, get_decoder, get_encoder, vpx
-from aiortc.jitterbuffer import JitterFrame
+from aiortc import (
+    MediaStreamTrack,
+    RTCCertificate,
+    RTCDtlsTransport,
+    RTCIceGatherer,
+    RTCIceTransport,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+)
+from aiortc.codecs import CODECS, depayload, get_decoder, get_encoder
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from aiortc.mediastreams import MediaStreamError
+from aiortc.rtcrtpreceiver import NackGenerator, RemoteStreamTrack
+from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_PLI, RtcpPsfbPacket, RtpPacket, pack_remb_fci
+from rtc_client import eventually
 
-from stream.limits import MAX_ENCODED
+from stream.ingest.jitter_buffer import Picture
+from stream.ingest.payload import begins_picture, is_keyframe
+from stream.limits import MAX_ENCODED, MAX_WAITING_PICTURES
 from stream.server import patches
 from stream.server.answer import START_KBPS, with_start_bitrate
+from stream.server.patches import addresses, decoding, jitter, sending, tracks
+from stream.server.patches.retransmission import Nacks
 
 
 @pytest.fixture(autouse=True)
@@ -44,17 +61,17 @@ def encoded(name: str, count: int, width: int = 64) -> list[JitterFrame]:
 def test_loopback_is_offered_which_aioice_does_not() -> None:
     patches.apply()
     assert "127.0.0.1" in ice.get_host_addresses(True, False)
-    assert "127.0.0.1" not in patches._get_host_addresses(True, False), "the patch can go"
+    assert "127.0.0.1" not in addresses.original(True, False), "the patch can go"
 
 
 @pytest.mark.parametrize("name", ["VP8", "H264"])
 def test_decoders_refuse_pictures_that_are_too_large(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patches, "MAX_SIDE", 64)
+    monkeypatch.setattr(decoding, "MAX_SIDE", 64)
     for width, is_refused in ((64, False), (128, True)):
         [keyframe] = encoded(name, 1, width)
-        decoder = patches._limited_decoder(codec(name))
+        decoder = decoding.limited_decoder(codec(name))
         try:
             pictures = decoder.decode(keyframe)
         except av.FFmpegError:
@@ -63,25 +80,18 @@ def test_decoders_refuse_pictures_that_are_too_large(
         assert get_decoder(codec(name)).decode(keyframe), "the patch can go when this is refused"
 
 
-def test_bitrates_reach_720p() -> None:
-    encoder = vpx.Vp8Encoder()
-    assert encoder.target_bitrate == patches.START_BITRATE
-    encoder.target_bitrate = 10**9
-    assert encoder.target_bitrate == patches.MAX_BITRATE
-
-
 @pytest.mark.parametrize("name", ["VP8", "H264"])
 def test_only_the_first_picture_is_a_keyframe(name: str) -> None:
     frames = encoded(name, 4)
-    assert [patches.is_keyframe(name, frame.data) for frame in frames] == [True] + [False] * 3
-    assert not patches.is_keyframe(name, b"")
-    assert not patches.is_keyframe(name, b"\x01\x00\x00\x01")
+    assert [is_keyframe(name, frame.data) for frame in frames] == [True] + [False] * 3
+    assert not is_keyframe(name, b"")
+    assert not is_keyframe(name, b"\x01\x00\x00\x01")
 
 
 def test_a_full_decoder_queue_starts_afresh_at_a_keyframe() -> None:
     keyframe, *others = encoded("VP8", 3)
     wanted = threading.Event()
-    waiting = patches.EncodedPictures(wanted)
+    waiting = decoding.EncodedPictures(wanted)
     vp8 = codec("VP8")
     waiting.put((vp8, keyframe))
     for _ in range(MAX_ENCODED - 1):
@@ -100,14 +110,89 @@ def test_a_full_decoder_queue_starts_afresh_at_a_keyframe() -> None:
     assert waiting.get() is None, "the end goes ahead of what waits"
 
 
+@pytest.mark.parametrize("name", ["VP8", "H264"])
+def test_the_beginning_of_a_keyframe_is_told_from_its_first_packet(name: str) -> None:
+    encoder = get_encoder(codec(name))
+    pixels = np.random.default_rng(0).integers(0, 255, (240 * 3 // 2, 320), np.uint8)
+    for index in range(2):
+        frame = av.VideoFrame.from_ndarray(pixels, "yuv420p")
+        frame.pts, frame.time_base = index * 3000, Fraction(1, 90_000)
+        payloads, _ = encoder.encode(frame)
+        assert index or len(payloads) > 3
+        begins = [begins_picture(name, payload) for payload in payloads]
+        # Only an H264 keyframe tells where it begins, by its parameter sets.
+        assert begins == [name == "VP8" or not index] + [False] * (len(payloads) - 1)
+    assert not begins_picture(name, b"")
+
+
+def rtp(sequence: int, timestamp: int, marker: bool) -> RtpPacket:
+    packet = RtpPacket(97, marker, sequence, timestamp)
+    packet.payload = b"\x10\x00"
+    packet._data = b"\x00"  # type: ignore[attr-defined]
+    return packet
+
+
+def test_aiortc_holds_a_complete_picture_back() -> None:
+    theirs = JitterBuffer(capacity=512, is_video=True)
+    ours = jitter.VideoJitterBuffer({97: codec("VP8")})
+    packet = rtp(0, 3000, marker=True)
+    assert ours.add(packet)[1] is not None
+    assert theirs.add(packet)[1] is None, "the patch can go as far as the marker is concerned"
+
+
+def test_aiortc_waits_for_a_lost_packet_for_seconds() -> None:
+    theirs = JitterBuffer(capacity=512, is_video=True)
+    shown = [theirs.add(rtp(number, number * 3000, True))[1] for number in range(120) if number]
+    assert any(shown)
+    shown = [theirs.add(rtp(number, number * 3000, True))[1] for number in range(122, 240)]
+    assert not any(shown), "the patch can go as far as the deadline is concerned"
+
+
+def test_aiortc_asks_once_for_a_missing_packet() -> None:
+    now = 0.0
+    ours, theirs = Nacks(lambda: now), NackGenerator()
+    asked = []
+    for number in (0, 2, 3, 4, 5, 6, 1, 7):
+        now += 0.02
+        asked.append(ours.add(rtp(number, 3000, False)))
+        theirs_asks = theirs.add(rtp(number, 3000, False))
+        assert theirs_asks == (number == 2), "the patch can go when it asks again"
+    assert asked == [False, True, False, True, False, True, False, False]
+
+
+def test_pictures_that_one_packet_completes_keep_their_distance_in_time() -> None:
+    waiting = decoding.EncodedPictures(threading.Event())
+    pictures = [Picture((2**32 - 6000 + index * 3000) % 2**32, b"\x01") for index in range(4)]
+    released = jitter.Released(pictures[-1], pictures[:-1])
+    released.timestamp = 90_000  # as aiortc maps it
+    waiting.put((codec("VP8"), released))
+    taken = [waiting.get() for _ in range(waiting.qsize())]
+    assert [each[1].timestamp for each in taken if each] == [81_000, 84_000, 87_000, 90_000]
+
+
+async def test_remote_tracks_keep_the_newest_pictures() -> None:
+    theirs: Any = RemoteStreamTrack.__new__(RemoteStreamTrack)
+    tracks.original_init(theirs, "video")
+    assert theirs._queue.maxsize == 0, "the patch can go when this has a bound"
+    track: Any = RemoteStreamTrack("video")
+    for number in range(10):
+        await track._queue.put(number)
+    await track._queue.put(None)
+    kept = [await track.recv() for _ in range(MAX_WAITING_PICTURES)]
+    assert kept == [6, 7, 8, 9]
+    assert track._queue.dropped == 6
+    with pytest.raises(MediaStreamError):
+        await track.recv()
+
+
 async def test_receivers_of_video_have_the_bounded_queue() -> None:
     transport = RTCDtlsTransport(
         RTCIceTransport(RTCIceGatherer([])), [RTCCertificate.generateCertificate()]
     )
-    for kind, wanted in (("video", patches.EncodedPictures), ("audio", queue.Queue)):
+    for kind, wanted in (("video", decoding.EncodedPictures), ("audio", queue.Queue)):
         receiver: Any = RTCRtpReceiver(kind, transport)
         assert type(receiver._RTCRtpReceiver__decoder_queue) is wanted
-    assert patches._init_receiver is not RTCRtpReceiver.__init__
+    assert decoding.original_init is not RTCRtpReceiver.__init__
 
 
 def test_start_bitrate_is_told_for_every_video_codec() -> None:
@@ -121,3 +206,51 @@ def test_start_bitrate_is_told_for_every_video_codec() -> None:
     assert f"a=fmtp:99 packetization-mode=1;x-google-start-bitrate={START_KBPS}" in lines
     assert "a=fmtp:98 apt=97" in lines
     assert len(lines) == len(sdp.split("\r\n")) + 1
+
+
+async def test_a_sender_tells_its_track_what_it_learns() -> None:
+    told: list[object] = []
+
+    class Track(MediaStreamTrack):
+        kind = "video"
+
+        def negotiated(self, codec: str) -> None:
+            told.append(codec)
+
+        def want_keyframe(self) -> None:
+            told.append("keyframe")
+
+        def report(self, bitrate: int) -> None:
+            told.append(bitrate)
+
+        async def recv(self) -> Any:
+            await asyncio.sleep(0.01)
+            packet: Any = av.Packet(b"\x00\x00\x00\x01\x65\x88")
+            packet.pts, packet.time_base = 3000 * len(told), Fraction(1, 90_000)
+            return packet
+
+    for feeds in (True, False):
+        told.clear()
+        sending_peer, receiving_peer = RTCPeerConnection(), RTCPeerConnection()
+        track = Track()
+        sender: Any = sending_peer.addTransceiver(track, "sendonly").sender
+        if feeds:
+            sending.feed(sender, track)
+        await sending_peer.setLocalDescription(await sending_peer.createOffer())
+        await receiving_peer.setRemoteDescription(sending_peer.localDescription)
+        await receiving_peer.setLocalDescription(await receiving_peer.createAnswer())
+        await sending_peer.setRemoteDescription(receiving_peer.localDescription)
+        await eventually(lambda sender=sender: sending.last_timestamp(sender))
+        pli = RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=1, media_ssrc=sender._ssrc)
+        remb = RtcpPsfbPacket(
+            fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(4_000_000, [sender._ssrc])
+        )
+        for packet in (pli, remb):
+            await sender._handle_rtcp_packet(packet)
+        await sending_peer.close()
+        await receiving_peer.close()
+        # The patch can go when a track is told without it.
+        assert [each for each in told if each != "keyframe"] == (
+            ["VP8", pytest.approx(4_000_000, rel=0.01)] if feeds else []
+        )
+        assert ("keyframe" in told) == feeds

@@ -235,7 +235,7 @@ async def test_viewers_that_come_and_go_leave_nothing_behind(http: Http, publish
     assert [reference() for reference in references if reference()] == []
     assert asyncio.all_tasks() - tasks == set()
     assert len(os.listdir("/proc/self/fd")) <= files + 2
-    assert len(session._viewers) == 0
+    assert len(session._viewers) == len(session.broadcast) == session._watching == 0
     assert set(peers(http)._watches) == {"studio"}
 
 

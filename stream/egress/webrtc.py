@@ -4,21 +4,25 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
 
 import av
-from aiortc import MediaStreamTrack, RTCRtpSender
+from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from stream.frames import Frame
+from stream.egress.broadcast import Broadcast
+from stream.egress.encoder import RATE
+from stream.egress.viewer import Sent, Viewer
 from stream.limits import MAX_AUDIO_DELAY
 from stream.mailbox import Mailbox, MailboxClosedError
 
 SMOOTHING = 0.05
 """Weight of one picture's delay: a second of them moves the sound, one late picture does not."""
 
-SOUND_LAG = 4 * 0.020 - 1 / 30
+SOUND_LAG = 4 * 0.020
 """What sound has already lost when it arrives here: aiortc 1.16 keeps four packets of 20 ms in its
-jitter buffer, but a picture only until the next one begins. Measured: 48 ms."""
+jitter buffer; a picture leaves ours with its last packet."""
 
 REMEMBERED = 128
 """Sent pictures whose RTP timestamps are remembered: four seconds, longer than any click takes."""
@@ -28,42 +32,73 @@ SHORTEST_SOUND = 0.01
 
 
 class VideoOutput(MediaStreamTrack):
-    """Sends the newest frame of a mailbox.
+    """One peer's view of a broadcast. Its sender tells it what it learns (patches.sending).
 
     `delay`: seconds from a picture's arrival to its leaving the encoder, smoothed.
-    `sender`: who sends this track, once there is one.
+    last_timestamp: tells the RTP timestamp of the last packet that was sent of this track.
     """
 
     kind = "video"
 
-    def __init__(self, frames: Mailbox[Frame]) -> None:
+    def __init__(self, broadcast: Broadcast) -> None:
         super().__init__()
         self.delay = 0.0
-        self.sender: RTCRtpSender | None = None
-        self._frames = frames
-        self._last: Frame | None = None
+        self.last_timestamp: Callable[[], int] | None = None
+        self._broadcast = broadcast
+        self._viewer: Viewer | None = None
+        self._last: Sent | None = None
         self._sent: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that were encoded and this viewer lost."""
+        return self._viewer.dropped if self._viewer else 0
+
+    @property
+    def sent(self) -> int:
+        return self._viewer.sent if self._viewer else 0
 
     def index_of(self, rtp: int | None) -> int | None:
         """Index of the frame that was sent with an RTP timestamp; None: not known (any more)."""
-        return dict(self._sent).get(rtp) if rtp is not None else None
+        for timestamp, index in self._sent:
+            if timestamp == rtp:
+                return index
+        return None
 
-    async def recv(self) -> av.VideoFrame:
+    def negotiated(self, codec: str) -> None:
+        if self.readyState == "live":
+            self._viewer = self._broadcast.join(codec)
+
+    def want_keyframe(self) -> None:
+        if self._viewer is not None:
+            self._viewer.want_keyframe()
+
+    def report(self, bitrate: int) -> None:
+        if self._viewer is not None:
+            self._viewer.estimate = bitrate
+
+    async def recv(self) -> "av.Packet[Any]":
         if self._last is not None:
-            # aiortc asks for the next picture when the last was encoded and sent.
-            delay = time.monotonic() - self._last.received
+            # aiortc asks for the next picture when the last was packed and sent.
+            delay = time.monotonic() - self._last.frame.received
             self.delay += (SMOOTHING if self.delay else 1.0) * (delay - self.delay)
-            if self.sender is not None:
-                # aiortc 1.16 adds a random offset that only its last packet tells.
-                sent: int = self.sender._RTCRtpSender__rtp_timestamp  # type: ignore[attr-defined]
-                self._sent.append((sent, self._last.index))
+            if self.last_timestamp is not None:
+                self._sent.append((self.last_timestamp(), self._last.frame.index))
+        if self._viewer is None:
+            raise MediaStreamError
         try:
-            frame = await self._frames.get()
+            self._last = await self._viewer.get()
         except MailboxClosedError:
             self.stop()
             raise MediaStreamError from None
-        self._last = frame
-        return frame.picture
+        packet = av.Packet(self._last.encoded.data)
+        packet.pts, packet.time_base = self._last.pts, Fraction(1, RATE)
+        return packet
+
+    def stop(self) -> None:
+        if self._viewer is not None:
+            self._broadcast.leave(self._viewer)
+        super().stop()
 
 
 class AudioOutput(MediaStreamTrack):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -28,6 +29,10 @@ from stream.server.http import add_headers, errors_as_json, only_same_site
 from stream.settings import Settings
 from stream.worker.launch import engine
 from stream.worker.supervisor import Supervisor
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds a thread may keep Python's lock while others want it (Python's own: 0.005), as decoder,
+compositor, encoder and network hand each picture on. No clear effect measured: docs/latency.md."""
 
 
 def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.Application:
@@ -67,6 +72,7 @@ def run(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     for noisy in ("aioice", "aiortc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     web.run_app(
         create_app(replace(settings, cameras=settings.cameras or default_path())),
         host=settings.host,
@@ -84,7 +90,9 @@ async def _sessions(
         tracker = Supervisor(engine(settings), settings.min_tracker_rate)
     await asyncio.to_thread(tracker.start)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="compose")
-    app[rtc.PEERS] = rtc.Peers(tracker, pool, settings.model, settings.network)
+    app[rtc.PEERS] = rtc.Peers(
+        tracker, pool, settings.model, settings.network, settings.max_bitrate
+    )
     app[mjpeg.POOL], app[mjpeg.VIEWERS] = pool, set()
     file = CameraFile(settings.cameras) if settings.cameras is not None else None
     records, files = settings.record, settings.camera_files

@@ -18,8 +18,6 @@ class CameraViewer(Peer):
     """session: of the camera; it goes on when the viewer is gone. describe: the camera's state,
     which the viewer is told each second."""
 
-    is_first = False
-
     def __init__(
         self,
         session: Session,

@@ -18,6 +18,7 @@ from stream.ingest.rtsp import Follower
 from stream.ingest.source import MESSAGES
 from stream.limits import MAX_CAMERAS
 from stream.messages import AddText, Event, Rejected, SetEffect, Stats
+from stream.server.steering import Steering
 from stream.session import Session
 from stream.worker.supervisor import Supervisor
 
@@ -135,8 +136,10 @@ class Camera:
             self._trouble = str(event.error)[:200]
 
     async def _count(self) -> None:
+        steering = Steering(self.session)
         while True:
             await asyncio.sleep(TICK)
+            steering.look()
             self.session.tell_stats()
 
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 from aiortc import MediaStreamTrack, RTCDataChannel
 
-from stream.egress.viewing import Viewing
 from stream.errors import SegstreamError
 from stream.ingest.webrtc import drain_audio, drain_video
 from stream.limits import CONNECT_TIMEOUT, MAX_UNSENT, MEDIA_SILENCE
@@ -17,6 +16,8 @@ from stream.server import control
 from stream.server.answer import with_start_bitrate
 from stream.server.connection import Connection
 from stream.server.offer import Offer
+from stream.server.steering import Steering
+from stream.server.viewing import Viewing
 from stream.session import Session
 
 log = logging.getLogger(__name__)
@@ -29,9 +30,6 @@ class Peer:
 
     source: by which door it came, "rtc" or "whip".
     """
-
-    is_first = True
-    """Nobody else is sent the same pictures before this peer is."""
 
     def __init__(
         self,
@@ -46,6 +44,7 @@ class Peer:
         self._drains: list[asyncio.Task[None]] = []
         self.session = make_session(self._tell)
         self.connection = Connection(f"session {self.session.id}", network)
+        self._steering = Steering(self.session)
         self._viewing: Viewing | None = None
 
     async def answer(
@@ -66,7 +65,7 @@ class Peer:
         if prepare is not None:
             await prepare(self.session)
         if offer.wants_video:
-            self._viewing = Viewing(self.session, is_first=self.is_first)
+            self._viewing = Viewing(self.session)
             self._viewing.add_to(rtc, "sendrecv", with_sound=offer.wants_audio)
         sdp = await self.connection.answer(offer, reached_at)
         log.info("session %s: started", self.session.id)
@@ -88,9 +87,9 @@ class Peer:
 
     async def close(self) -> None:
         """Free everything. Called once."""
-        await self._finish()
         if self._viewing is not None:
             self._viewing.stop()
+        await self._finish()
         for task in self._drains:
             task.cancel()
         for result in await asyncio.gather(*self._drains, return_exceptions=True):
@@ -105,6 +104,7 @@ class Peer:
         await self.session.close()
 
     def _each_second(self) -> None:
+        self._steering.look()
         self.session.tell_stats()
 
     def _check_alive(self) -> None:

@@ -19,19 +19,29 @@ from stream.server.offer import Offer
 from stream.server.peer import Peer
 from stream.server.viewer import Viewer
 from stream.session import Session
+from stream.settings import MAX_BITRATE
 from stream.worker.supervisor import Supervisor
 
 
 class Peers:
-    """All peers of one server, and who watches them. tracker, pool: shared by their sessions."""
+    """All peers of one server, and who watches them. tracker, pool: shared by their sessions.
+
+    max_bitrate: bits per second of each returned picture.
+    """
 
     def __init__(
-        self, tracker: Supervisor, pool: Executor, model: str, network: Network | None = None
+        self,
+        tracker: Supervisor,
+        pool: Executor,
+        model: str,
+        network: Network | None = None,
+        max_bitrate: int = MAX_BITRATE,
     ) -> None:
         self.model = model
         self.network = network or Network()
         self._tracker = tracker
         self._pool = pool
+        self._max_bitrate = max_bitrate
         self._peers: dict[str, Peer] = {}
         self._viewers: dict[str, dict[str, Viewer]] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -80,7 +90,7 @@ class Peers:
             raise Busy(f"all {MAX_SESSIONS} sessions are taken; try again later")
         self._tracker.admit()
         peer = Peer(
-            lambda tell: Session(id, self._tracker, self._pool, tell),
+            lambda tell: Session(id, self._tracker, self._pool, tell, self._max_bitrate),
             self.model,
             self.network,
             source,

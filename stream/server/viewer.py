@@ -5,11 +5,11 @@ import logging
 import time
 from datetime import datetime
 
-from stream.egress.viewing import Viewing
 from stream.limits import CONNECT_TIMEOUT, VIEWER_SILENCE
 from stream.network import Network
 from stream.server.connection import Connection
 from stream.server.offer import Offer
+from stream.server.viewing import Viewing
 from stream.session import Session
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class Viewer:
     def __init__(self, id: str, session: Session, network: Network) -> None:
         self._name = f"session {session.id}: viewer {id}"
         self._session = session
-        self._viewing = Viewing(session, is_first=False)
+        self._viewing = Viewing(session)
         self.connection = Connection(self._name, network)
         self._answered = asyncio.Event()
         self._reported: list[datetime] = []
@@ -71,7 +71,7 @@ class Viewer:
         """Whether a receiver report (RTCP) has come since the last call, or none can be expected
         because no picture has gone out yet. Reports are authenticated by SRTP; that somebody sends
         packets from the viewer's address would prove nothing."""
-        sender = self._viewing.video.sender
+        sender = self._viewing.sender
         assert sender is not None
         parts = (await sender.getStats()).values()
         if not any(part.packetsSent for part in parts if part.type == "outbound-rtp"):

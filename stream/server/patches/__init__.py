@@ -1,0 +1,12 @@
+"""Changes to aiortc 1.16 and aioice 0.10, each with its reason.
+
+A test of each fails once the library does without it.
+"""
+
+from stream.server.patches import addresses, decoding, jitter, ports, tracks
+
+
+def apply() -> None:
+    """Change the libraries for the whole process; doing it again changes nothing."""
+    for patch in (addresses, decoding, jitter, ports, tracks):
+        patch.apply()

@@ -1,0 +1,81 @@
+"""What aiortc 1.16 gives its decoders has no bound, neither in number nor in size."""
+
+import queue
+import threading
+from typing import Any
+
+from aiortc import RTCRtpReceiver, codecs, rtcrtpreceiver
+from aiortc.jitterbuffer import JitterFrame
+
+from stream.ingest.payload import is_keyframe
+from stream.limits import MAX_ENCODED, MAX_SIDE
+from stream.server.patches.jitter import Released
+
+original_init = RTCRtpReceiver.__init__
+
+
+def apply() -> None:
+    rtcrtpreceiver.get_decoder = limited_decoder  # type: ignore[attr-defined]
+    RTCRtpReceiver.__init__ = init_bounded_receiver  # type: ignore[method-assign]
+
+
+def limited_decoder(codec: Any) -> Any:
+    """A keyframe of 100 KiB may say that it is 8192x8192: it is refused, not decoded."""
+    decoder: Any = codecs.get_decoder(codec)
+    if codec.mimeType.lower().startswith("video/"):
+        decoder.codec.options = {"max_pixels": str(MAX_SIDE * MAX_SIDE)}
+    return decoder
+
+
+def init_bounded_receiver(self: Any, kind: str, transport: Any) -> None:
+    """aiortc's queue to the decoder has no bound: a busy machine would fall seconds behind."""
+    original_init(self, kind, transport)
+    if kind == "video":
+        self._RTCRtpReceiver__decoder_queue = EncodedPictures(self._RTCRtpReceiver__decoder_error)
+
+
+class EncodedPictures(queue.Queue[tuple[Any, JitterFrame] | None]):
+    """Pictures that wait for the decoder. One too many, and all are dropped up to the next
+    keyframe, which is asked for: aiortc sends a PLI when `keyframe_wanted` is set.
+
+    None ends the decoder; it goes ahead of what waits, since aiortc blocks the event loop until
+    the decoder has ended.
+    """
+
+    def __init__(self, keyframe_wanted: threading.Event) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._keyframe_wanted = keyframe_wanted
+        self._skipping = False
+
+    def put(
+        self,
+        item: tuple[Any, JitterFrame] | None,
+        block: bool = True,
+        timeout: float | None = None,
+    ) -> None:
+        if item is None:
+            self._drop_all()
+            self._skipping = False
+            super().put(None, block, timeout)
+            return
+        codec, released = item
+        for picture in released.each() if isinstance(released, Released) else (released,):
+            if self._accepts(codec.name, picture.data):
+                super().put((codec, picture), block, timeout)
+
+    def _accepts(self, codec: str, data: bytes) -> bool:
+        if self.qsize() >= MAX_ENCODED:
+            self._drop_all()
+            self._skipping = True
+        if self._skipping and not is_keyframe(codec, data):
+            self.dropped += 1
+            self._keyframe_wanted.set()
+            return False
+        self._skipping = False
+        return True
+
+    def _drop_all(self) -> None:
+        with self.mutex:
+            self.dropped += len(self.queue)
+            self.queue.clear()

@@ -1,0 +1,73 @@
+"""aiortc 1.16 keeps a complete picture until the next one begins, since it ignores the marker bit,
+and waits for a packet that never comes until 512 others have, 1.5 to 4 seconds. Our own jitter
+buffer takes the place of its own for video.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aiortc import RTCRtpReceiver
+from aiortc.jitterbuffer import JitterFrame
+
+from stream.ingest.jitter_buffer import JitterBuffer, Packet, Picture
+from stream.ingest.payload import begins_picture, is_keyframe
+from stream.server.patches.retransmission import Nacks
+
+original_receive = RTCRtpReceiver.receive
+
+
+def apply() -> None:
+    RTCRtpReceiver.receive = receive  # type: ignore[method-assign]
+
+
+async def receive(self: Any, parameters: Any) -> None:
+    if self._track is not None and self._track.kind == "video":
+        buffer = self._RTCRtpReceiver__jitter_buffer
+        if not isinstance(buffer, VideoJitterBuffer):
+            names = self._RTCRtpReceiver__codecs
+            self._RTCRtpReceiver__jitter_buffer = VideoJitterBuffer(names)
+            self._RTCRtpReceiver__nack_generator = Nacks()
+    await original_receive(self, parameters)
+
+
+class VideoJitterBuffer:
+    """Looks like aiortc's. codecs: by payload type, filled by the receiver."""
+
+    def __init__(self, codecs: Mapping[int, Any]) -> None:
+        self.buffer = JitterBuffer()
+        self._codecs = codecs
+
+    def add(self, packet: Any) -> tuple[bool, JitterFrame | None]:
+        codec = self._codecs[packet.payload_type].name
+        begins = begins_picture(codec, packet.payload)
+        keyframe = (begins or codec != "VP8") and is_keyframe(codec, packet._data)
+        pictures, wants_keyframe = self.buffer.add(
+            Packet(
+                packet.sequence_number,
+                packet.timestamp,
+                bool(packet.marker),
+                packet._data,
+                begins,
+                keyframe,
+            ),
+            time.monotonic(),
+        )
+        return wants_keyframe, Released(pictures[-1], pictures[:-1]) if pictures else None
+
+
+class Released(JitterFrame):
+    """aiortc takes one picture per packet, but one that was waited for may complete several: the
+    newest, with those before it."""
+
+    def __init__(self, newest: Picture, earlier: Sequence[Picture]) -> None:
+        super().__init__(newest.data, newest.timestamp)
+        self._newest = newest
+        self._earlier = earlier
+
+    def each(self) -> Iterator[JitterFrame]:
+        """All of them, oldest first. aiortc has mapped the newest one's `timestamp`."""
+        for picture in self._earlier:
+            before = (self._newest.timestamp - picture.timestamp) % 2**32
+            yield JitterFrame(picture.data, self.timestamp - before)
+        yield JitterFrame(self.data, self.timestamp)

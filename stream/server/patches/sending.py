@@ -1,0 +1,64 @@
+"""aiortc 1.16 packs what a track has encoded itself, but keeps to itself what the track would have
+to know: the negotiated codec, the receiver's requests for keyframes (PLI, FIR) and its estimate of
+the bitrate (REMB). Its RTP timestamps have a random offset that only the last packet tells.
+"""
+
+from typing import Any, Protocol
+
+import av
+from aiortc import RTCRtpSender
+from aiortc.codecs import get_encoder
+
+
+class Source(Protocol):
+    """A track that returns av.Packet."""
+
+    def negotiated(self, codec: str) -> None:
+        """codec: "H264" or "VP8". Called once, before anything is asked of the track."""
+
+    def want_keyframe(self) -> None: ...
+
+    def report(self, bitrate: int) -> None:
+        """bitrate: bits per second, as the receiver estimates its network."""
+
+
+def feed(sender: RTCRtpSender, source: Source) -> None:
+    """Make a sender of video tell its track what it learns. Call it before the answer is set."""
+    patched: Any = sender
+    original = patched.send
+
+    async def send(parameters: Any) -> None:
+        codec = parameters.codecs[0]
+        if patched._RTCRtpSender__encoder is None:
+            source.negotiated(codec.name)
+            patched._RTCRtpSender__encoder = Packer(codec, source)
+        await original(parameters)
+
+    patched.send = send
+    patched._send_keyframe = source.want_keyframe
+
+
+def last_timestamp(sender: RTCRtpSender) -> int:
+    """RTP timestamp of the last packet that was sent."""
+    timestamp: int = sender._RTCRtpSender__rtp_timestamp  # type: ignore[attr-defined]
+    return timestamp
+
+
+class Packer:
+    """Stands in an aiortc sender where an encoder would."""
+
+    def __init__(self, codec: Any, source: Source) -> None:
+        self._encoder = get_encoder(codec)
+        self._source = source
+
+    def pack(self, packet: "av.Packet[Any]") -> tuple[list[bytes], int]:
+        return self._encoder.pack(packet)
+
+    @property
+    def target_bitrate(self) -> int:
+        """aiortc sets it and never reads it."""
+        return 0
+
+    @target_bitrate.setter
+    def target_bitrate(self, bitrate: int) -> None:
+        self._source.report(bitrate)

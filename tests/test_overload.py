@@ -1,0 +1,101 @@
+"""Quality goes down in order, comes back slowly, and does not swing."""
+
+from itertools import pairwise
+
+from stream.overload import (
+    DOWN_AFTER,
+    LADDER,
+    LONGEST_WAIT,
+    PERIOD,
+    TOO_OLD,
+    UP_AFTER,
+    Ages,
+    Load,
+    Overload,
+)
+
+CALM = Load(age=0.02, encode=0.005, arrived=30, dropped=0)
+BUSY = Load(age=TOO_OLD * 2, encode=0.02, arrived=30, dropped=0)
+BETWEEN = Load(age=0.08, encode=0.02, arrived=30, dropped=2)
+
+
+def feed(overload: Overload, load: Load, begin: float, seconds: float) -> list[int]:
+    """A look every half second; the positions."""
+    positions = []
+    for at in range(int(seconds * 2)):
+        overload.look(load, begin + at / 2)
+        positions.append(overload.position)
+    return positions
+
+
+def test_the_ladder_gives_up_one_thing_after_another() -> None:
+    for before, after in pairwise(LADDER):
+        assert after.tracker_interval >= before.tracker_interval
+        assert after.share <= before.share
+        assert after.fast >= before.fast
+        assert after.scale <= before.scale
+        assert after.every >= before.every
+    full = LADDER[0]
+    starts = [
+        next(at for at, level in enumerate(LADDER) if getattr(level, name) != getattr(full, name))
+        for name in ("tracker_interval", "share", "scale", "every")
+    ]
+    assert starts == sorted(set(starts))
+    assert all(level.fast == (level.share < 1) for level in LADDER)
+
+
+def test_calm_changes_nothing_and_one_bad_look_neither() -> None:
+    overload = Overload()
+    assert set(feed(overload, CALM, 0, 60)) == {0}
+    feed(overload, BUSY, 60, 0.5)
+    assert set(feed(overload, CALM, 60.5, 10)) == {0}
+
+
+def test_each_sign_of_overload_steps_down_to_the_end() -> None:
+    for load in (
+        BUSY,
+        Load(age=0.02, encode=PERIOD * 1.1, arrived=30, dropped=0),
+        Load(age=0.02, encode=0.005, arrived=30, dropped=10),
+    ):
+        overload = Overload()
+        positions = feed(overload, load, 0, 3 * DOWN_AFTER * len(LADDER))
+        assert positions == sorted(positions)
+        assert max(b - a for a, b in pairwise(positions)) == 1
+        assert positions[-1] == len(LADDER) - 1
+
+
+def test_it_comes_back_up_more_slowly() -> None:
+    overload = Overload()
+    feed(overload, BUSY, 0, 4)
+    down = overload.position
+    assert down > 0
+    assert set(feed(overload, BETWEEN, 4, 60)) == {down}, "neither bad nor good: it stays"
+    positions = feed(overload, CALM, 64, UP_AFTER - 1)
+    assert set(positions) == {down}
+    positions = feed(overload, CALM, 68, UP_AFTER * (down + 2))
+    assert positions[-1] == 0
+
+
+def test_a_step_up_that_does_not_hold_is_tried_less_and_less_often() -> None:
+    overload = Overload()
+    changes: list[float] = []
+    before = 0
+    for at in range(1200):  # a machine that carries level 1, and no more
+        now = at / 2
+        overload.look(BUSY if overload.position < 1 else CALM, now)
+        if overload.position < before:
+            changes.append(now)
+        before = overload.position
+    waits = [b - a for a, b in pairwise(changes)]
+    assert waits == sorted(waits)
+    assert waits[-1] >= LONGEST_WAIT
+    assert waits[0] < 3 * UP_AFTER
+
+
+def test_ages_are_summed_up_and_bounded() -> None:
+    ages = Ages()
+    assert ages.take() == 0.0
+    for at in range(5000):
+        ages.add(at / 1000)
+    assert 0.85 < ages.take() < 0.95
+    assert ages.take() == 0.0

@@ -1,0 +1,112 @@
+"""Masks of a recent picture -> mattes of this one: moved, refined, steadied."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.compose.flow import Motion, Step, move
+from stream.compose.matte import Logits, Matte
+from stream.compose.planes import Plane, Planes
+from stream.compose.refine import Coefficients, Guide, coefficients, enlarge
+
+Objects = tuple[int, ...] | None
+"""Ids of the objects that one matte is of, together; None: all of them."""
+
+RAMP = 0.8
+"""Logit at which the coarse mask is wholly the object's. The picture decides within the ramp, so
+it may be wider than that of a matte without a picture to go by."""
+
+STEADY = 0.8
+"""Share of the former matte, moved, that a new one keeps where the picture has not changed."""
+
+AGREES = 0.8
+"""Where old and new opacity differ by this much the new one counts alone, at half of it fully
+steadied: the mask has changed its mind, and an afterglow would look worse."""
+
+CLEAR, SOLID = 0.04, 0.96
+"""Opacities below and above which a pixel is background or object alone: no veil, no holes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cutout:
+    """matte: of the picture's size. contrast: of refine.Coefficients, at the grid's size."""
+
+    matte: Matte
+    contrast: NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class _Trail:
+    """What is kept of one matte from picture to picture."""
+
+    linear: NDArray[np.float32]  # [h, w, 2]: slope and offset
+    is_used: bool = True
+
+
+class Matting:
+    """The mattes of one stream. For every picture: `see`, then `cutout` for each set of objects."""
+
+    def __init__(self) -> None:
+        self._motion = Motion()
+        self._trails: dict[Objects, _Trail] = {}
+        self._planes: Planes | None = None
+        self._guide: Guide | None = None
+        self._step: Step | None = None
+
+    def see(self, picture: Planes, index: int) -> None:
+        """Take the next picture. index: rises from picture to picture."""
+        self._planes, self._guide = picture, Guide.of(picture)
+        self._step = self._motion.see(self._guide.luma, index)
+        if self._step is None or self._step.is_cut:
+            self._trails.clear()
+        self._trails = {key: trail for key, trail in self._trails.items() if trail.is_used}
+        for trail in self._trails.values():
+            trail.is_used = False
+
+    def reaches(self, index: int) -> bool:
+        """Whether masks of that picture can be moved to this one."""
+        return self._motion.back_to(index) is not None
+
+    def cutout(self, objects: Objects, logits: Logits, index: int) -> Cutout | None:
+        """The matte of logits [s, s] that belong to the picture `index`; None: not `reaches`."""
+        flow = self._motion.back_to(index)
+        if flow is None:
+            return None
+        assert self._planes is not None
+        assert self._guide is not None
+        rows, columns = self._guide.luma.shape
+        coarse = cast(Logits, cv2.resize(logits, (columns, rows), interpolation=cv2.INTER_LINEAR))
+        if flow.any():
+            coarse = move(coarse, flow)
+        mask = np.clip(coarse * np.float32(0.5 / RAMP) + np.float32(0.5), 0, 1)
+        found = coefficients(self._guide, mask)
+        linear = self._steadied(objects, found)
+        luma = _cleared(linear, self._planes.y)
+        return Cutout(Matte.of(luma), found.contrast)
+
+    def _steadied(self, objects: Objects, found: Coefficients) -> NDArray[np.float32]:
+        assert self._guide is not None
+        new = cast(NDArray[np.float32], cv2.merge([found.slope, found.offset]))
+        trail, step = self._trails.get(objects), self._step
+        if trail is not None and step is not None:
+            old = move(trail.linear, step.flow)
+            y = self._guide.colours[..., 0]
+            apart = np.abs((old[..., 0] - new[..., 0]) * y + old[..., 1] - new[..., 1])
+            share = STEADY * step.trust * np.clip(2 - apart * (2 / AGREES), 0, 1)
+            new = new + share[..., None] * (old - new)
+        self._trails[objects] = _Trail(new)
+        return new
+
+
+def _cleared(linear: NDArray[np.float32], luma: Plane) -> Plane:
+    """Full-size opacity, stretched so that CLEAR becomes 0 and SOLID 1."""
+    gain = np.float32(1 / (SOLID - CLEAR))
+    slope, offset = cv2.split(linear)
+    return enlarge(
+        cast(NDArray[np.float32], slope * gain),
+        cast(NDArray[np.float32], (offset - np.float32(CLEAR)) * gain),
+        luma,
+    )

@@ -17,17 +17,15 @@ from typing import cast
 
 import av
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from stream.compose import backgrounds
+from stream.compose import backgrounds, moving
 from stream.compose.compositor import Compositor
-from stream.compose.effects import HIDES_BACKGROUND, Effect
+from stream.compose.effects import Stack, check_stack
+from stream.compose.scene import Picture, Video
 from stream.errors import LimitError, MediaError, SegstreamError
 from stream.frames import Frame, Masks
 from stream.limits import (
     KEPT_SIDE,
-    MASK_STALE,
     MAX_COMMANDS,
     MAX_OBJECTS,
     MAX_SIDE,
@@ -86,9 +84,9 @@ class Session:
         self._index = 0
         self._size = (0, 0)
         self._compositor = Compositor()
-        self._effects: asyncio.Queue[tuple[int | None, Effect]] = asyncio.Queue(MAX_COMMANDS)
-        self._uploads: dict[str, NDArray[np.uint8]] = {}
-        self._background: tuple[str | None, NDArray[np.uint8] | None] = (None, None)
+        self._effects: asyncio.Queue[tuple[int | None, Stack]] = asyncio.Queue(MAX_COMMANDS)
+        self._uploads: dict[str, Picture | Video] = {}
+        self._backgrounds: dict[str | None, Picture | Video | None] = {}
         self._upload_numbers = itertools.count(1)
         self._object_ids = itertools.count(1)
         self._tokens = itertools.count()
@@ -163,8 +161,8 @@ class Session:
                     self._ask_for(number, word)
                 case RemoveObject() | Undo() | Reset():
                     self._command(Accepted(number), request)
-                case SetEffect(effect):
-                    self._effects.put_nowait((number, effect))
+                case SetEffect(effect, more):
+                    self._effects.put_nowait((number, (effect, *more)))
         except asyncio.QueueFull:
             error = LimitError(f"{MAX_COMMANDS} effects wait already; try again in a moment")
             self._on_event(Rejected(number, error))
@@ -221,6 +219,7 @@ class Session:
                 self._compositor.effect,
                 self._tracked.can_undo,
                 self._names,
+                self._compositor.effects[1:],
             )
         )
 
@@ -267,10 +266,10 @@ class Session:
                 frame = await self._arrived.get()
             except MailboxClosedError:
                 return
-            masks = self._masks_for(frame)
+            masks, age = self._masks_for(frame)
             try:
                 picture = await self._loop.run_in_executor(
-                    self._pool, self._compositor.compose, frame.picture, masks
+                    self._pool, self._compositor.compose, frame.picture, masks, frame.index, age
                 )
             except Exception:
                 # Nothing goes out instead: the bare picture could show what is to be hidden.
@@ -282,41 +281,43 @@ class Session:
             self._meter.latencies.append(time.monotonic() - frame.received)
             self.output.put(replace(frame, picture=picture))
 
-    def _masks_for(self, frame: Frame) -> Masks | None:
-        masks, age = self._tracked.masks, frame.received - self._tracked.received
-        if masks is None:
-            return None
-        self._meter.mask_ages.append(max(age, 0.0))
-        # With no mask the compositor hides the whole picture: a stalled tracker fails private.
-        hides = self._compositor.effect.name in HIDES_BACKGROUND
-        return None if age > MASK_STALE and hides else masks
+    def _masks_for(self, frame: Frame) -> tuple[Masks | None, float]:
+        """The newest masks, and how many seconds older than the frame their picture is."""
+        masks, age = self._tracked.masks, max(frame.received - self._tracked.received, 0.0)
+        if masks is not None:
+            self._meter.mask_ages.append(age)
+        return masks, age
 
     async def _set_effects(self) -> None:
         while True:
-            number, effect = await self._effects.get()
+            number, stack = await self._effects.get()
+            names = ", ".join(str(effect.name) for effect in stack)
             try:
-                upload = self._uploads.get(effect.background or "")
-                await self._loop.run_in_executor(self._pool, self._set_effect, effect, upload)
+                await self._loop.run_in_executor(
+                    self._pool, self._set_stack, stack, dict(self._uploads)
+                )
             except SegstreamError as error:
                 self._on_event(Rejected(number, error))
             except Exception:
-                log.exception("session %s: effect %s could not be set", self.id, effect.name)
-                failed = SegstreamError(f"effect {effect.name} could not be set")
+                log.exception("session %s: effect %s could not be set", self.id, names)
+                failed = SegstreamError(f"effect {names} could not be set")
                 self._on_event(Rejected(number, failed))
             else:
                 self._on_event(Accepted(number))
                 self.tell_state()
-                if effect.name in HIDES_BACKGROUND:
+                if any(effect.hides_background for effect in stack):
                     self._find_person()
 
-    def _set_effect(self, effect: Effect, upload: NDArray[np.uint8] | None) -> None:
-        name, background = self._background
-        if effect.background != name:
-            name, background = effect.background, upload
-            if name is not None and upload is None:
-                background = backgrounds.load(name)
-        self._compositor.set_effect(effect, background)
-        self._background = (name, background)
+    def _set_stack(self, stack: Stack, uploads: dict[str, Picture | Video]) -> None:
+        check_stack(stack)
+        used: dict[str | None, Picture | Video | None] = {}
+        for name in {effect.background for effect in stack if effect.background is not None}:
+            # What is in use stays usable after newer uploads have pushed it out.
+            used[name] = self._backgrounds.get(name, uploads.get(name))
+            if used[name] is None:
+                used[name] = backgrounds.load(name)
+        self._compositor.set_effects(stack, used)
+        self._backgrounds = used
 
     def _complain(self, error: SegstreamError) -> None:
         """Tell an error that would come with every picture, once a second."""
@@ -325,14 +326,16 @@ class Session:
             self._on_event(Rejected(None, error))
 
 
-def _decode(data: bytes) -> NDArray[np.uint8]:
+def _decode(data: bytes) -> Picture | Video:
+    if moving.is_video(data):
+        return moving.load(data)
     picture = backgrounds.decode(data)
     height, width, _ = picture.shape
     scale = KEPT_SIDE / max(height, width)
     if scale >= 1:
         return picture
     size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return cast(NDArray[np.uint8], cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    return cast(Picture, cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def _looks(update: Update) -> tuple[object, ...]:

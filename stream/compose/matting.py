@@ -66,26 +66,36 @@ class Matting:
         for trail in self._trails.values():
             trail.is_used = False
 
+    @property
+    def step(self) -> Step | None:
+        """From the newest picture to the one before; None when that was of another size."""
+        return self._step
+
     def reaches(self, index: int) -> bool:
         """Whether masks of that picture can be moved to this one."""
         return self._motion.back_to(index) is not None
 
     def cutout(self, objects: Objects, logits: Logits, index: int) -> Cutout | None:
         """The matte of logits [s, s] that belong to the picture `index`; None: not `reaches`."""
-        flow = self._motion.back_to(index)
-        if flow is None:
+        coarse = self.moved(logits, index)
+        if coarse is None:
             return None
         assert self._planes is not None
         assert self._guide is not None
-        rows, columns = self._guide.luma.shape
-        coarse = cast(Logits, cv2.resize(logits, (columns, rows), interpolation=cv2.INTER_LINEAR))
-        if flow.any():
-            coarse = move(coarse, flow)
         mask = np.clip(coarse * np.float32(0.5 / RAMP) + np.float32(0.5), 0, 1)
         found = coefficients(self._guide, mask)
         linear = self._steadied(objects, found)
         luma = _cleared(linear, self._planes.y)
         return Cutout(Matte.of(luma), found.contrast)
+
+    def moved(self, logits: Logits, index: int) -> Logits | None:
+        """Logits of the picture `index`, [h, w] at the grid's size, where their objects are now."""
+        flow = self._motion.back_to(index)
+        if flow is None:
+            return None
+        rows, columns = flow.shape[:2]
+        coarse = cast(Logits, cv2.resize(logits, (columns, rows), interpolation=cv2.INTER_LINEAR))
+        return move(coarse, flow) if flow.any() else coarse
 
     def _steadied(self, objects: Objects, found: Coefficients) -> NDArray[np.float32]:
         assert self._guide is not None

@@ -79,12 +79,13 @@ class Compositor:
         canvas = Canvas(native)
         self._count = self._count + 1 if index is None else index
         own = self._count if index is None else None
+        self._viewer.begin(scene)
         view = self._viewer.look(
             Planes.of(native), masks, self._count, own, age, self._time(picture)
         )
         for layer in scene:
             draw(layer, canvas, view, native, self._pixel_aspect)
-        self._viewer.end(scene)
+        self._viewer.end()
         self.copies = canvas.copies
         return canvas.result()
 

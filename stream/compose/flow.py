@@ -34,6 +34,10 @@ SAME_SCENE = 0.6
 """Correlation of two pictures, one moved onto the other, below which it is another scene. On DAVIS
 neighbours reach 0.85 at the least; the ends of two different clips at most 0.5."""
 
+KNOWN = 0.25
+"""Mean trust below which it is another scene too, though something large in it may look the same.
+On DAVIS neighbours reach 0.33 at the least (a car that drifts), the ends of two clips 0.13."""
+
 FLAT = 3.0
 """Standard deviation of luma below which a picture has nothing to correlate."""
 
@@ -47,11 +51,13 @@ class Step:
 
     flow: float32 [h, w, 2], x and y in pixels of the grid.
     trust: float32 [h, w], 0 where the moved picture does not look like this one, 1 where it does.
+    motion: median of how far the picture moved, in pixels of the grid.
     is_cut: this picture does not show the former scene, or moved too far to be followed.
     """
 
     flow: Flow
     trust: NDArray[np.float32]
+    motion: float
     is_cut: bool
 
 
@@ -163,8 +169,10 @@ class Motion:
         alike = likeness(luma, moved)
         if alike <= still:  # a flash, or a still picture: flow has nothing to add
             return _unmoved(luma, former, still)
-        far = float(np.median(np.abs(flow))) > FARTHEST * luma.shape[1]
-        return Step(flow, _trust(luma, moved), alike < SAME_SCENE or far)
+        motion = float(np.median(np.abs(flow[::4, ::4])))
+        trust = _trust(luma, moved)
+        far = motion > FARTHEST * luma.shape[1]
+        return Step(flow, trust, motion, _is_cut(alike, trust) or far)
 
 
 UNLIKE = 24
@@ -173,7 +181,12 @@ UNLIKE = 24
 
 def _unmoved(luma: Plane, former: Plane, alike: float) -> Step:
     flow = np.zeros((*luma.shape, 2), np.float32)
-    return Step(flow, _trust(luma, former), alike < SAME_SCENE)
+    trust = _trust(luma, former)
+    return Step(flow, trust, 0.0, _is_cut(alike, trust))
+
+
+def _is_cut(alike: float, trust: NDArray[np.float32]) -> bool:
+    return alike < SAME_SCENE or float(trust.mean()) < KNOWN
 
 
 def _trust(luma: Plane, moved: Plane) -> NDArray[np.float32]:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from stream.compose.flow import Motion, Step, move
 from stream.compose.matte import Logits, Matte
 from stream.compose.planes import Plane, Planes
-from stream.compose.refine import Coefficients, Guide, coefficients, enlarge
+from stream.compose.refine import Coefficients, Enlarger, Guide, coefficients
+
+Floats = NDArray[np.float32]
 
 Objects = tuple[int, ...] | None
 """Ids of the objects that one matte is of, together; None: all of them."""
@@ -42,7 +44,7 @@ class Cutout:
 class _Trail:
     """What is kept of one matte from picture to picture."""
 
-    linear: NDArray[np.float32]  # [h, w, 2]: slope and offset
+    linear: tuple[Floats, Floats]  # slope and offset, [h, w]
     is_used: bool = True
 
 
@@ -51,6 +53,7 @@ class Matting:
 
     def __init__(self) -> None:
         self._motion = Motion()
+        self._enlarger = Enlarger()
         self._trails: dict[Objects, _Trail] = {}
         self._planes: Planes | None = None
         self._guide: Guide | None = None
@@ -85,7 +88,7 @@ class Matting:
         mask = np.clip(coarse * np.float32(0.5 / RAMP) + np.float32(0.5), 0, 1)
         found = coefficients(self._guide, mask)
         linear = self._steadied(objects, found)
-        luma = _cleared(linear, self._planes.y)
+        luma = self._cleared(linear, self._planes.y)
         return Cutout(Matte.of(luma), found.contrast)
 
     def moved(self, logits: Logits, index: int) -> Logits | None:
@@ -97,26 +100,25 @@ class Matting:
         coarse = cast(Logits, cv2.resize(logits, (columns, rows), interpolation=cv2.INTER_LINEAR))
         return move(coarse, flow) if flow.any() else coarse
 
-    def _steadied(self, objects: Objects, found: Coefficients) -> NDArray[np.float32]:
+    def _steadied(self, objects: Objects, found: Coefficients) -> tuple[Floats, Floats]:
         assert self._guide is not None
-        new = cast(NDArray[np.float32], cv2.merge([found.slope, found.offset]))
+        new = found.slope, found.offset
         trail, step = self._trails.get(objects), self._step
         if trail is not None and step is not None:
-            old = move(trail.linear, step.flow)
-            y = self._guide.colours[..., 0]
-            apart = np.abs((old[..., 0] - new[..., 0]) * y + old[..., 1] - new[..., 1])
-            share = STEADY * step.trust * np.clip(2 - apart * (2 / AGREES), 0, 1)
-            new = new + share[..., None] * (old - new)
+            slope, offset = (
+                move(plane, step.flow) - fresh
+                for plane, fresh in zip(trail.linear, new, strict=True)
+            )
+            apart = np.abs(slope * self._guide.planes[0] + offset)
+            share = (
+                np.float32(STEADY) * step.trust * np.clip(2 - apart * np.float32(2 / AGREES), 0, 1)
+            )
+            new = new[0] + share * slope, new[1] + share * offset
         self._trails[objects] = _Trail(new)
         return new
 
-
-def _cleared(linear: NDArray[np.float32], luma: Plane) -> Plane:
-    """Full-size opacity, stretched so that CLEAR becomes 0 and SOLID 1."""
-    gain = np.float32(1 / (SOLID - CLEAR))
-    slope, offset = cv2.split(linear)
-    return enlarge(
-        cast(NDArray[np.float32], slope * gain),
-        cast(NDArray[np.float32], (offset - np.float32(CLEAR)) * gain),
-        luma,
-    )
+    def _cleared(self, linear: tuple[Floats, Floats], luma: Plane) -> Plane:
+        """Full-size opacity, stretched so that CLEAR becomes 0 and SOLID 1."""
+        gain = np.float32(1 / (SOLID - CLEAR))
+        slope, offset = linear
+        return self._enlarger.opacity(slope * gain, (offset - np.float32(CLEAR)) * gain, luma)

@@ -19,14 +19,14 @@ REFINED = 4
 
 
 class Viewer:
-    """The memory of one stream. For every picture: `look`, use the View, `end`."""
+    """The memory of one stream. For every picture: `begin`, `look`, use the View, `end`."""
 
     def __init__(self) -> None:
         self.matting = Matting()
         self.plate = Plate()
         self._privacies: dict[Objects, Privacy] = {None: Privacy()}
         self._used: set[Objects] = set()
-        self._hiding: tuple[Effect, ...] = ()
+        self._effects: tuple[Effect, ...] = ()
 
     def look(
         self,
@@ -40,7 +40,7 @@ class Viewer:
         """mask_index: of the picture of the masks, if not the one they tell themselves."""
         self.matting.see(picture, index)
         step = self.matting.step
-        if step is None or step.is_cut or float(np.median(np.abs(step.flow))) > MOVES:
+        if step is None or step.is_cut or step.motion > MOVES:
             self.plate.forget()
         of = index if mask_index is not None or masks is None else masks.index
         view = View(self, picture, masks, of, age, time)
@@ -51,16 +51,19 @@ class Viewer:
         self._used.add(objects)
         return self._privacies.setdefault(objects, Privacy()).judge(evidence, time)
 
-    def end(self, scene: Sequence[Layer]) -> None:
-        """Forget what was for other objects, and, where the effects changed, the background seen:
-        another stack may show it in another way."""
+    def begin(self, scene: Sequence[Layer]) -> None:
+        """Where the effects changed, forget the background seen: a stack that hides more must not
+        show what one that hid less had learned."""
+        effects = tuple(layer.effect for layer in scene)
+        if effects != self._effects:
+            self.plate.forget()
+        self._effects = effects
+
+    def end(self) -> None:
+        """Forget what was for objects that no effect asked for."""
         used = self._used | {None}
         self._privacies = {key: value for key, value in self._privacies.items() if key in used}
         self._used = set()
-        effects = tuple(layer.effect for layer in scene)
-        if effects != self._hiding:
-            self.plate.forget()
-        self._hiding = effects
 
 
 class View:

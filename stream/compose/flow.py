@@ -24,6 +24,8 @@ Field = TypeVar("Field", Plane, NDArray[np.float32])
 GRID_SIDE = 320
 """Longer side, in pixels, of the low resolution: a quarter of 720p."""
 
+# Tried: flow on a picture of 256 pixels, enlarged. 0.5 ms less, but 0.011 of boundary F.
+
 KEPT_STEPS = 64
 """Pictures that a mask may be late: a second at 60 a second. 0.5 MB each at 16:9."""
 

@@ -63,6 +63,12 @@ class Guide:
             tuple(cast(Floats, plane) for plane in means),
         )
 
+    def crop(self, area: tuple[slice, slice]) -> "Guide":
+        planes, means = (
+            tuple(plane[area] for plane in group) for group in (self.planes, self.means)
+        )
+        return Guide(self.luma[area], planes, means)
+
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
@@ -77,8 +83,28 @@ class Coefficients:
     contrast: Floats
 
 
+REACH = COLOUR_RADIUS + 2 * GUIDE_RADIUS + 1
+"""Pixels of the grid beyond which a mask that is 0 stays 0."""
+
+
 def coefficients(guide: Guide, mask: Floats) -> Coefficients:
-    """mask: float32 [h, w], 0 to 1, of the object at the grid's size."""
+    """mask: float32 [h, w], 0 to 1, of the object at the grid's size.
+
+    Worked out around the object alone; all is 0 elsewhere, as it would be anyway.
+    """
+    x, y, columns, rows = cv2.boundingRect(cv2.inRange(mask, 1e-6, 2))
+    area = np.s_[
+        max(0, y - REACH) : y + rows + REACH,
+        max(0, x - REACH) : x + columns + REACH,
+    ]
+    found = _coefficients(guide.crop(area), mask[area])
+    slope, offset = np.zeros_like(mask), np.zeros_like(mask)
+    contrast = np.zeros((*mask.shape, 3), np.float32)
+    slope[area], offset[area], contrast[area] = found.slope, found.offset, found.contrast
+    return Coefficients(slope, offset, contrast)
+
+
+def _coefficients(guide: Guide, mask: Floats) -> Coefficients:
     # Plane by plane: numpy is ten times as slow on a last axis of three.
     under = cv2.split(
         _window(cv2.merge([mask, *(plane * mask for plane in guide.planes)]), COLOUR_RADIUS)
@@ -131,5 +157,20 @@ class Enlarger:
         size = luma.shape[1], luma.shape[0]
         cv2.resize(slope, size, dst=self._slope, interpolation=cv2.INTER_LINEAR)
         cv2.resize(offset * np.float32(255), size, dst=self._offset)
-        cv2.multiply(luma, self._slope, dst=self._slope, dtype=cv2.CV_32F)
-        return cast(Plane, cv2.add(self._slope, self._offset, dtype=cv2.CV_8U))
+        opacity = np.zeros_like(luma, order="C")
+        area = self._object(slope, offset, size)
+        large_slope = self._slope[area]
+        cv2.multiply(luma[area], large_slope, dst=large_slope, dtype=cv2.CV_32F)
+        cv2.add(large_slope, self._offset[area], dst=opacity[area], dtype=cv2.CV_8U)
+        return opacity
+
+    def _object(self, slope: Floats, offset: Floats, size: tuple[int, int]) -> tuple[slice, slice]:
+        """Where opacity may be above 0, in the full picture."""
+        rows, columns = slope.shape
+        reached = cv2.inRange(offset + np.maximum(slope, 0), 0, 1e9)
+        x, y, width, height = cv2.boundingRect(reached)
+        across, down = size[0] / columns, size[1] / rows
+        return (
+            slice(max(0, int((y - 1) * down)), int((y + height + 1) * down) + 1),
+            slice(max(0, int((x - 1) * across)), int((x + width + 1) * across) + 1),
+        )

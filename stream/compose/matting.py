@@ -21,6 +21,11 @@ RAMP = 0.8
 """Logit at which the coarse mask is wholly the object's. The picture decides within the ramp, so
 it may be wider than that of a matte without a picture to go by."""
 
+BAND = 4
+"""Pixels of the grid from the mask's outline beyond which nothing is in doubt, whatever the logits
+say: where the model was unsure, in the middle of a pair of jeans, the room shone through. Tried: a
+ramp of one width everywhere, 0.016 of boundary F less."""
+
 STEADY = 0.8
 """Share of the former matte, moved, that a new one keeps where the picture has not changed."""
 
@@ -28,7 +33,7 @@ AGREES = 0.8
 """Where old and new opacity differ by this much the new one counts alone, at half of it fully
 steadied: the mask has changed its mind, and an afterglow would look worse."""
 
-CLEAR, SOLID = 0.04, 0.96
+CLEAR, SOLID = 0.2, 0.8
 """Opacities below and above which a pixel is background or object alone: no veil, no holes."""
 
 
@@ -85,7 +90,7 @@ class Matting:
             return None
         assert self._planes is not None
         assert self._guide is not None
-        mask = np.clip(coarse * np.float32(0.5 / RAMP) + np.float32(0.5), 0, 1)
+        mask = ramp(coarse)
         found = coefficients(self._guide, mask)
         linear = self._steadied(objects, found)
         luma = self._cleared(linear, self._planes.y)
@@ -105,10 +110,9 @@ class Matting:
         new = found.slope, found.offset
         trail, step = self._trails.get(objects), self._step
         if trail is not None and step is not None:
-            slope, offset = (
-                move(plane, step.flow) - fresh
-                for plane, fresh in zip(trail.linear, new, strict=True)
-            )
+            # One sampling of two channels costs little more than of one.
+            moved = cv2.split(move(cast(Floats, cv2.merge(trail.linear)), step.flow))
+            slope, offset = moved[0] - new[0], moved[1] - new[1]
             apart = np.abs(slope * self._guide.planes[0] + offset)
             share = (
                 np.float32(STEADY) * step.trust * np.clip(2 - apart * np.float32(2 / AGREES), 0, 1)
@@ -122,3 +126,13 @@ class Matting:
         gain = np.float32(1 / (SOLID - CLEAR))
         slope, offset = linear
         return self._enlarger.opacity(slope * gain, (offset - np.float32(CLEAR)) * gain, luma)
+
+
+def ramp(logits: Logits) -> Floats:
+    """Opacity 0 to 1 of a coarse mask: a ramp around its outline, 1 inside, 0 outside."""
+    inside = np.where(logits > 0, np.uint8(255), np.uint8(0))
+    square = np.ones((2 * BAND + 1, 2 * BAND + 1), np.uint8)
+    surely = cv2.erode(inside, square).astype(np.float32)
+    maybe = cv2.dilate(inside, square).astype(np.float32)
+    mask = logits * np.float32(0.5 / RAMP) + np.float32(0.5)
+    return cast(Floats, np.clip(mask, surely / np.float32(255), maybe / np.float32(255)))

@@ -49,15 +49,14 @@ def _look(effect: Effect) -> tuple[object, ...]:
 
 def _backdrop(effect: Effect, background: Picture | Video | None) -> Backdrop | None:
     match effect.name:
-        case "picture":
-            if not isinstance(background, np.ndarray):
-                raise EffectError("effect 'picture' needs a background picture; choose one")
+        case "picture" | "video":
+            # Either takes either: what was uploaded decides, not what it was called.
+            if background is None:
+                raise EffectError(f"effect {effect.name!r} needs a background; choose one")
+            if isinstance(background, tuple):
+                return Moving(*background, effect.fit, effect.position)
             _check(background)
             return Still(background, effect.fit, effect.position)
-        case "video":
-            if not isinstance(background, tuple):
-                raise EffectError("effect 'video' needs a background video; choose one")
-            return Moving(*background, effect.fit, effect.position)
         case "colour":
             return Colour(effect.colour)
         case "cutout":

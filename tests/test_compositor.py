@@ -253,7 +253,9 @@ def test_any_size_is_composed(name, given, size):
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-@pytest.mark.parametrize("format", ["yuv420p", "nv12", "yuv422p", "yuv422p10le", "yuv444p", "yuv420p10le", "rgb24"])
+@pytest.mark.parametrize(
+    "format", ["yuv420p", "nv12", "yuv422p", "yuv422p10le", "yuv444p", "yuv420p10le", "rgb24"]
+)
 def test_result_has_size_times_and_tags_and_the_source_is_untouched(name, format):
     source = picture(322, 182, format=format, matrix=BT709, full=format != "rgb24")
     source.color_trc, source.color_primaries = 1, 1

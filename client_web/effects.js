@@ -6,12 +6,21 @@ import { RefusedError } from "./control.js";
 const EFFECTS = {
   none: { name: "Original", uses: [] },
   overlay: { name: "Highlight", uses: ["strength"] },
-  blur: { name: "Blur background", uses: ["strength"] },
-  picture: { name: "New background", uses: ["backgrounds"] },
-  colour: { name: "Plain background", uses: ["colour"] },
+  blur: { name: "Blur background", uses: ["strength", "target"] },
+  picture: { name: "New background", uses: ["backgrounds", "fit"] },
+  colour: { name: "Plain background", uses: ["colour", "target"] },
   cutout: { name: "Cut out", uses: [] },
+  contour: { name: "Outline", uses: ["strength"] },
+  glow: { name: "Glow", uses: ["strength"] },
+  mask: { name: "Mask", uses: [] },
+  alpha: { name: "Picture and mask", uses: [] },
+  video: { name: "Moving background", uses: ["backgrounds", "fit"] },
+  pixelate: { name: "Pixelate", uses: ["strength", "target"] },
+  spotlight: { name: "Spotlight", uses: ["strength", "target"] },
+  desaturate: { name: "Grey", uses: ["strength", "target"] },
+  erase: { name: "Erase", uses: [] },
 };
-const CONTROLS = ["strength", "colour", "backgrounds"];
+const CONTROLS = ["strength", "colour", "backgrounds", "target", "fit"];
 const PACE = 80; // milliseconds between two messages while a slider is dragged
 
 /** Asks the session for what a person chooses. Dispatches "error" (detail: text). */
@@ -20,6 +29,10 @@ export class Effects extends EventTarget {
   #hint = document.querySelector("#effects-hint");
   #strength = document.querySelector("#strength");
   #colour = document.querySelector("#colour");
+  #selects = {
+    target: document.querySelector("#target"),
+    fit: document.querySelector("#fit"),
+  };
   #session;
   #backgrounds;
   #names = [];
@@ -34,12 +47,16 @@ export class Effects extends EventTarget {
     this.#session = session;
     this.#backgrounds = new Backgrounds(() => session.id);
     this.#backgrounds.addEventListener("choose", ({ detail }) => {
-      this.#choose({ name: "picture", background: detail });
+      const name = this.#effect.name === "video" ? "video" : "picture";
+      this.#choose({ name, background: detail });
     });
     this.#backgrounds.addEventListener("error", ({ detail }) => this.#tell(detail));
     this.#strength.addEventListener("input", () => {
       this.#choose({ strength: Number(this.#strength.value) }, PACE);
     });
+    for (const [key, select] of Object.entries(this.#selects)) {
+      select.addEventListener("change", () => this.#choose({ [key]: select.value || null }));
+    }
     this.#colour.addEventListener("input", () => this.#choose({ colour: this.#colour.value }, PACE));
   }
 
@@ -64,13 +81,13 @@ export class Effects extends EventTarget {
 
   /** The effect in place `index` of the picker, from 0. */
   chooseByIndex(index) {
-    if (index < this.#names.length) this.#choose({ name: this.#names[index] });
+    if (index < this.#names.length) this.#choose({ name: this.#names[index], target: null });
   }
 
   #choose(change, pace = 0) {
     this.#chosen = true;
     this.#effect = { ...this.#effect, ...change };
-    if (this.#effect.name === "picture") this.#effect.background ??= this.#backgrounds.first;
+    if (["picture", "video"].includes(this.#effect.name)) this.#effect.background ??= this.#backgrounds.first;
     this.#render();
     if (!this.#timer) this.#timer = setTimeout(() => this.#send(), pace);
   }
@@ -107,7 +124,7 @@ export class Effects extends EventTarget {
     input.name = "effect";
     input.value = name;
     input.className = "visually-hidden";
-    input.addEventListener("change", () => this.#choose({ name }));
+    input.addEventListener("change", () => this.#choose({ name, target: null }));
     const text = document.createElement("span");
     text.textContent = EFFECTS[name]?.name ?? name;
     const key = document.createElement("kbd");
@@ -125,6 +142,9 @@ export class Effects extends EventTarget {
       document.querySelector(`#${control}-field`).hidden = !uses.includes(control);
     }
     if (strength != null) this.#strength.value = strength;
+    for (const [key, select] of Object.entries(this.#selects)) {
+      select.value = this.#effect[key] ?? select.options[0].value;
+    }
     if (colour) this.#colour.value = colour;
     this.#backgrounds.choose(background);
   }

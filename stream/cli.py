@@ -157,11 +157,13 @@ def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
         help=f"{', '.join(EFFECTS)} (default overlay, or picture with --background)",
     )
     look.add_argument(
-        "--strength", type=float, default=0.5, help="of overlay and blur, 0 to 1 (default 0.5)"
+        "--strength", type=float, default=0.5, help="of most effects, 0 to 1 (default 0.5)"
     )
     look.add_argument("--colour", metavar="#RRGGBB", help="of the effect colour (default green)")
     look.add_argument(
-        "--background", metavar="NAME|FILE", help="of the effect picture: a PNG, JPEG or WebP"
+        "--background",
+        metavar="NAME|FILE",
+        help="of the effects picture and video: a PNG, JPEG, WebP, or a video",
     )
     _add_network(track)
     track.add_argument(

@@ -29,6 +29,10 @@ MAX_MESSAGE = 64 * 1024
 MAX_BACKGROUND = 10 * 1024 * 1024
 """An uploaded background picture, as a file."""
 
+MAX_BACKGROUND_PICTURES = 300
+BACKGROUND_VIDEO_SIDE = 640
+"""A background video is kept decoded: ten seconds at 30 a second, 200 MB at 16:9."""
+
 MAX_SESSIONS = 16
 """Live sessions of one server."""
 
@@ -46,8 +50,12 @@ MEDIA_SILENCE = 10.0
 CONNECT_TIMEOUT = 30.0
 """From the answer to the first packet of a peer."""
 
-MASK_STALE = 2.0
-"""A mask of a picture older than this says nothing about the present one: a person has moved."""
+MASK_LATE = 1.0
+"""Seconds up to which a mask is moved to the present picture by optical flow. A later one hides:
+errors of the flow add up, and at ten masks a second it means that the tracker hangs."""
+
+MAX_EFFECTS = 8
+"""Effects on top of each other: each costs a pass over the picture."""
 
 MAX_COMMANDS = 64
 """Prompts and other commands of one session that wait for the tracker: more than anybody clicks

@@ -57,7 +57,10 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class SetEffect:
+    """more: effects over the first one."""
+
     effect: Effect
+    more: tuple[Effect, ...] = ()
 
 
 Request = AddPoint | AddBox | AddText | RemoveObject | Undo | Reset | SetEffect
@@ -90,12 +93,13 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """names: of the objects that were asked for by a word."""
+    """names: of the objects that were asked for by a word. more: effects over the first one."""
 
     objects: tuple[Sighting, ...]
     effect: Effect
     can_undo: bool
     names: Mapping[int, str]
+    more: tuple[Effect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,19 +17,17 @@ from typing import cast
 
 import av
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from stream.compose import backgrounds
+from stream.compose import backgrounds, moving
 from stream.compose.compositor import Compositor
-from stream.compose.effects import HIDES_BACKGROUND, Effect
+from stream.compose.effects import Effect, Stack, check_stack
+from stream.compose.scene import Picture, Video
 from stream.egress.broadcast import Broadcast
 from stream.errors import Busy, LimitError, MediaError, SegstreamError
 from stream.fanout import Fanout
 from stream.frames import Frame, Masks
 from stream.limits import (
     KEPT_SIDE,
-    MASK_STALE,
     MAX_COMMANDS,
     MAX_OBJECTS,
     MAX_SIDE,
@@ -107,9 +105,9 @@ class Session:
         self._index = 0
         self._size = (0, 0)
         self._compositor = Compositor()
-        self._effects: asyncio.Queue[tuple[int | None, Effect, Asker]] = asyncio.Queue(MAX_COMMANDS)
-        self._uploads: dict[str, NDArray[np.uint8]] = {}
-        self._background: tuple[str | None, NDArray[np.uint8] | None] = (None, None)
+        self._effects: asyncio.Queue[tuple[int | None, Stack, Asker]] = asyncio.Queue(MAX_COMMANDS)
+        self._uploads: dict[str, Picture | Video] = {}
+        self._backgrounds: dict[str | None, Picture | Video | None] = {}
         self._upload_numbers = itertools.count(1)
         self._object_ids = itertools.count(1)
         self._tokens = itertools.count()
@@ -240,8 +238,8 @@ class Session:
                     self._ask_for(number, word, asker)
                 case RemoveObject() | Undo() | Reset():
                     self._command(Accepted(number), request, asker)
-                case SetEffect(effect):
-                    self._effects.put_nowait((number, effect, asker))
+                case SetEffect(effect, more):
+                    self._effects.put_nowait((number, (effect, *more), asker))
         except asyncio.QueueFull:
             error = LimitError(f"{MAX_COMMANDS} effects wait already; try again in a moment")
             self._answer(asker, Rejected(number, error))
@@ -295,10 +293,10 @@ class Session:
 
         Raises EffectError, MediaError, PromptError.
         """
-        await self._loop.run_in_executor(self._pool, self._set_effect, effect, None)
+        await self._loop.run_in_executor(self._pool, self._set_stack, (effect,), {})
         for word in words:
             self._ask_for(None, word)
-        if effect.name in HIDES_BACKGROUND:
+        if effect.hides_background:
             self._find_person()
 
     async def add_background(self, data: bytes) -> str:
@@ -316,7 +314,11 @@ class Session:
     @property
     def state(self) -> State:
         return State(
-            self._tracked.sightings, self._compositor.effect, self._tracked.can_undo, self._names
+            self._tracked.sightings,
+            self._compositor.effect,
+            self._tracked.can_undo,
+            self._names,
+            self._compositor.effects[1:],
         )
 
     def tell_state(self) -> None:
@@ -377,10 +379,10 @@ class Session:
                 frame = await self._arrived.get()
             except MailboxClosedError:
                 return
-            masks = self._masks_for(frame)
+            masks, age = self._masks_for(frame)
             try:
                 picture = await self._loop.run_in_executor(
-                    self._pool, self._compositor.compose, frame.picture, masks
+                    self._pool, self._compositor.compose, frame.picture, masks, frame.index, age
                 )
             except Exception:
                 # Nothing goes out instead: the bare picture could show what is to be hidden.
@@ -394,41 +396,43 @@ class Session:
             self._encoding.put(composed)
             self._meter.left += self._viewers.put(composed)
 
-    def _masks_for(self, frame: Frame) -> Masks | None:
-        masks, age = self._tracked.masks, frame.received - self._tracked.received
-        if masks is None:
-            return None
-        self._meter.mask_ages.append(max(age, 0.0))
-        # With no mask the compositor hides the whole picture: a stalled tracker fails private.
-        hides = self._compositor.effect.name in HIDES_BACKGROUND
-        return None if age > MASK_STALE and hides else masks
+    def _masks_for(self, frame: Frame) -> tuple[Masks | None, float]:
+        """The newest masks, and how many seconds older than the frame their picture is."""
+        masks, age = self._tracked.masks, max(frame.received - self._tracked.received, 0.0)
+        if masks is not None:
+            self._meter.mask_ages.append(age)
+        return masks, age
 
     async def _set_effects(self) -> None:
         while True:
-            number, effect, asker = await self._effects.get()
+            number, stack, asker = await self._effects.get()
+            names = ", ".join(str(effect.name) for effect in stack)
             try:
-                upload = self._uploads.get(effect.background or "")
-                await self._loop.run_in_executor(self._pool, self._set_effect, effect, upload)
+                await self._loop.run_in_executor(
+                    self._pool, self._set_stack, stack, dict(self._uploads)
+                )
             except SegstreamError as error:
                 self._answer(asker, Rejected(number, error))
             except Exception:
-                log.exception("session %s: effect %s could not be set", self.id, effect.name)
-                failed = SegstreamError(f"effect {effect.name} could not be set")
+                log.exception("session %s: effect %s could not be set", self.id, names)
+                failed = SegstreamError(f"effect {names} could not be set")
                 self._answer(asker, Rejected(number, failed))
             else:
                 self._answer(asker, Accepted(number))
                 self.tell_state()
-                if effect.name in HIDES_BACKGROUND:
+                if any(effect.hides_background for effect in stack):
                     self._find_person()
 
-    def _set_effect(self, effect: Effect, upload: NDArray[np.uint8] | None) -> None:
-        name, background = self._background
-        if effect.background != name:
-            name, background = effect.background, upload
-            if name is not None and upload is None:
-                background = backgrounds.load(name)
-        self._compositor.set_effect(effect, background)
-        self._background = (name, background)
+    def _set_stack(self, stack: Stack, uploads: dict[str, Picture | Video]) -> None:
+        check_stack(stack)
+        used: dict[str | None, Picture | Video | None] = {}
+        for name in {effect.background for effect in stack if effect.background is not None}:
+            # What is in use stays usable after newer uploads have pushed it out.
+            used[name] = self._backgrounds.get(name, uploads.get(name))
+            if used[name] is None:
+                used[name] = backgrounds.load(name)
+        self._compositor.set_effects(stack, used)
+        self._backgrounds = used
 
     def _complain(self, error: SegstreamError) -> None:
         """Tell an error that would come with every picture, once a second."""
@@ -437,14 +441,16 @@ class Session:
             self._tell(Rejected(None, error))
 
 
-def _decode(data: bytes) -> NDArray[np.uint8]:
+def _decode(data: bytes) -> Picture | Video:
+    if moving.is_video(data):
+        return moving.load(data)
     picture = backgrounds.decode(data)
     height, width, _ = picture.shape
     scale = KEPT_SIDE / max(height, width)
     if scale >= 1:
         return picture
     size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return cast(NDArray[np.uint8], cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    return cast(Picture, cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def _looks(update: Update) -> tuple[object, ...]:

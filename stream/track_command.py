@@ -2,16 +2,16 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stream import cues, media
-from stream.compose import backgrounds, effects
+from stream.compose import backgrounds, effects, moving
 from stream.compose.compositor import Compositor
 from stream.compose.effects import HIDES_BACKGROUND, Effect
+from stream.compose.scene import Picture, Video
 from stream.cues import Schedule
 from stream.egress.file import VideoWriter, check_writable
 from stream.errors import EffectError, InputError, LimitError, MediaError
@@ -40,7 +40,7 @@ def track(arguments: argparse.Namespace, settings: Settings) -> Summary:
         schedule.check(video.width, video.height)
         check_writable(output, overwrite=arguments.overwrite, source=path)
         compositor = Compositor(float(video.sample_aspect_ratio or 1))
-        compositor.set_effect(effect, background)
+        compositor.set_effects((effect,), {effect.background: background})
         tracker = Tracker(_network(settings))
         with (
             VideoWriter(
@@ -91,20 +91,24 @@ def _schedule(arguments: argparse.Namespace) -> Schedule:
     return Schedule(given)
 
 
-def _effect(arguments: argparse.Namespace) -> tuple[Effect, NDArray[np.uint8] | None]:
+def _effect(arguments: argparse.Namespace) -> tuple[Effect, Picture | Video | None]:
     name = arguments.effect or ("picture" if arguments.background else "overlay")
     colour = arguments.colour or Effect().colour
     effect = Effect(name, arguments.strength, colour, arguments.background)
     effects.check(effect)
-    return effect, _background(arguments.background) if arguments.background else None
+    background = _background(arguments.background) if arguments.background else None
+    if isinstance(background, tuple) and not arguments.effect:
+        effect = replace(effect, name="video")
+    return effect, background
 
 
-def _background(name: str) -> NDArray[np.uint8]:
+def _background(name: str) -> Picture | Video:
     if name in backgrounds.names():
         return backgrounds.load(name)
     path = Path(name)
     try:
-        return backgrounds.decode(path.read_bytes())
+        data = path.read_bytes()
+        return moving.load(data) if moving.is_video(data) else backgrounds.decode(data)
     except FileNotFoundError:
         known = ", ".join(backgrounds.names())
         raise EffectError(f"background {name} is neither a file nor one of {known}") from None

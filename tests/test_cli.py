@@ -117,7 +117,7 @@ POINT = ("--point", "60,60")
         ((*POINT, "--strength", "much"), "--strength"),
         ((*POINT, "--effect", "colour", "--colour", "green"), "#rrggbb"),
         ((*POINT, "--background", "moon"), "mountains"),
-        ((*POINT, "--background", "{tmp}/in.mp4"), "in.mp4"),
+        ((*POINT, "--background", "{tmp}/no.mp4"), "no.mp4"),
         ((*POINT, "--model", "giant"), "nano"),
         ((*POINT, "--crf", "99"), "0 to 51"),
         ((*POINT, "--preset", "warp"), "--preset"),

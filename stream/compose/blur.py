@@ -13,6 +13,9 @@ PRIVATE, STRONGEST = 0.025, 0.06
 """Sigma at strength 0 and at strength 1, as a share of the picture's longer side.
 The lower one already hides faces, and letters as high as a tenth of the picture."""
 
+FAINT = 0.25
+"""Share of background, of 255, that the mean of all background counts as everywhere."""
+
 SMALL_SIGMA = 2.5
 """Sigma in pixels that a reduced picture must still have, so that enlarging it shows no grid."""
 
@@ -50,7 +53,11 @@ def blurred(picture: Planes, matte: Matte | None, strength: float, pixel_aspect:
     scale = 2.0**-halvings
     soft = cv2.GaussianBlur(stack, (0, 0), sigma * scale / pixel_aspect, sigmaY=sigma * scale)
     *weighted, total = cv2.split(soft)
-    total = np.maximum(total, 0.5)  # where no background is near, nothing of this will show
+    # Where no background is near its mean is shown, which an erased object leaves behind.
+    sums = [float(plane.sum()) for plane in weighted]
+    most = max(float(total.sum()), 1.0)
+    weighted = [w + np.float32(FAINT * s / most) for w, s in zip(weighted, sums, strict=True)]
+    total = total + np.float32(FAINT)
     y, u, v = (
         _enlarge(cast(Plane, cv2.divide(w, total, scale=255, dtype=cv2.CV_8U)), n, plane)
         for w, n, plane in zip(weighted, steps, picture, strict=True)

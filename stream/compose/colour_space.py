@@ -54,6 +54,15 @@ class ColourSpace:
         weights = np.stack([luma * luma_scale, u * chroma_scale, v * chroma_scale])
         return np.column_stack([weights, [0 if self.full else 16, 128, 128]])
 
+    @property
+    def black(self) -> int:
+        """Luma's code for it."""
+        return 0 if self.full else 16
+
+    @property
+    def white(self) -> int:
+        return 255 if self.full else 235
+
     def codes(self, colour: str) -> tuple[int, int, int]:
         """y, u and v of a colour "#rrggbb"."""
         rgb = bytes.fromhex(colour.removeprefix("#"))

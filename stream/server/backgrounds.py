@@ -8,7 +8,7 @@ from stream.limits import MAX_BACKGROUND
 from stream.server.http import read_body
 from stream.server.rtc import PEERS
 
-TYPES = ("image/jpeg", "image/png", "image/webp")
+TYPES = ("image/jpeg", "image/png", "image/webp", "video/mp4", "video/webm")
 
 
 async def get_names(_request: web.Request) -> web.Response:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stream.compose.effects import EFFECTS, Effect, check
+from stream.compose.effects import EFFECTS, Effect, check, check_stack
 from stream.compose.palette import colour
-from stream.errors import InputError, LimitError, PromptError, SegstreamError
-from stream.limits import MAX_MESSAGE, MAX_WORD
+from stream.errors import EffectError, InputError, LimitError, PromptError, SegstreamError
+from stream.limits import MAX_EFFECTS, MAX_MESSAGE, MAX_WORD
 from stream.messages import (
     Accepted,
     AddBox,
@@ -80,7 +80,7 @@ def encode(event: Event) -> str:
             return _text("ok", id=number, object=object_id)
         case Rejected(number, error):
             return _text("error", id=number, code=error.code, message=str(error)[:MAX_ERROR])
-        case State(objects, effect, can_undo, names):
+        case State(objects, effect, can_undo, names, more):
             shown = [
                 {
                     "id": sighting.object_id,
@@ -91,7 +91,10 @@ def encode(event: Event) -> str:
                 }
                 for sighting in objects
             ]
-            return _text("state", objects=shown, effect=_effect_fields(effect), can_undo=can_undo)
+            first, *others = (_effect_fields(each) for each in (effect, *more))
+            # A lone effect is told as ever; clients that know no stack go on understanding it.
+            stack = {"effects": [first, *others]} if others else {}
+            return _text("state", objects=shown, effect=first, **stack, can_undo=can_undo)
         case Stats():
             rounded = {
                 key: round(value, 1) if isinstance(value, float) else value
@@ -105,11 +108,19 @@ def _text(kind: str, **fields: object) -> str:
 
 
 def _effect_fields(effect: Effect) -> dict[str, object]:
+    """What differs from the default of the newer fields is told only then."""
+    default = Effect()
+    newer = {
+        key: getattr(effect, key)
+        for key in ("target", "objects", "fit", "position")
+        if getattr(effect, key) != getattr(default, key)
+    }
     return {
         "name": effect.name,
         "strength": effect.strength,
         "colour": effect.colour,
         "background": effect.background,
+        **newer,
     }
 
 
@@ -152,7 +163,7 @@ def _request(message: Mapping[str, Any]) -> Request:
         case "clear":
             return Reset()
         case "effect":
-            return SetEffect(_effect(message))
+            return _set_effect(message)
         case other:
             raise InputError(
                 f"unknown type {_shown(other)}; "
@@ -185,6 +196,20 @@ def _id(message: Mapping[str, Any], key: str, *, optional: bool) -> int | None:
     return value
 
 
+def _set_effect(message: Mapping[str, Any]) -> SetEffect:
+    """One effect in the message itself, or several in its list `effects`."""
+    given = message.get("effects")
+    if given is None:
+        return SetEffect(_effect(message))
+    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+        raise EffectError(f"effects is {_shown(given)}; wanted a list of effects")
+    if len(given) > MAX_EFFECTS:
+        raise LimitError(f"{len(given)} effects are given; at most {MAX_EFFECTS} can be stacked")
+    stack = tuple(map(_effect, given))
+    check_stack(stack)
+    return SetEffect(stack[0], stack[1:])
+
+
 def _effect(message: Mapping[str, Any]) -> Effect:
     default = Effect()
     effect = Effect(
@@ -192,9 +217,18 @@ def _effect(message: Mapping[str, Any]) -> Effect:
         message.get("strength", default.strength),
         message.get("colour", default.colour),
         message.get("background"),
+        message.get("target"),
+        _as_tuple(message.get("objects")),  # type: ignore[arg-type]
+        message.get("fit", default.fit),
+        _as_tuple(message.get("position", default.position)),  # type: ignore[arg-type]
     )
     check(effect)
     return effect
+
+
+def _as_tuple(value: object) -> object:
+    """A JSON list as the tuple that effects have; anything else is left for check to refuse."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _number(value: object) -> float | None:

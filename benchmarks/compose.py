@@ -1,0 +1,147 @@
+"""What every effect costs: ms a picture, with flow and matte, and whole-picture copies.
+
+One object at 480p, 720p and 1080p on one thread; a mask of 96 x 96 that is three pictures late and
+new with every third. Beside it, in the same run, the straightforward way to do the same blend: RGB
+and back with a float blend in numpy (ratio_numpy) and in OpenCV (ratio_opencv); ratios are theirs
+over ours, of medians.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import machine
+from stream.compose.compositor import Compositor
+from stream.compose.effects import EFFECTS, Effect
+from stream.frames import Masks
+
+SIZES = {"480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080)}
+PICTURES, QUICK_PICTURES = 90, 24
+PLAIN_PICTURES = 4
+WARM_UP = 6
+LAG = 3
+SIDE = 96
+
+
+def clip(width: int, height: int) -> list[av.VideoFrame]:
+    """A textured picture under slow camera motion, with a disc that moves over it."""
+    random = np.random.default_rng(0)
+    field = random.integers(0, 256, (height // 8 + 8, width // 8 + 8, 3), np.uint8)
+    ground = cv2.resize(field, (width + 64, height + 64), interpolation=cv2.INTER_CUBIC)
+    ground = cv2.addWeighted(ground, 0.5, cv2.GaussianBlur(ground, (0, 0), 15), 0.5, 0)
+    pictures = []
+    for number in range(12):
+        rgb = np.ascontiguousarray(ground[number : number + height, number : number + width])
+        centre = (width // 2 + 4 * number, height // 2)
+        cv2.circle(rgb, centre, height // 4, (220, 180, 150), -1, cv2.LINE_AA)
+        frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="yuv420p")
+        pictures.append(frame)
+    return pictures + pictures[-2:0:-1]  # back and forth, so that it can go on for ever
+
+
+def masks(width: int, height: int, index: int, number: int) -> Masks:
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    x, y = (columns + 0.5) * width / SIDE, (rows + 0.5) * height / SIDE
+    at = number if number < 12 else 22 - number
+    away = np.hypot(x - (width // 2 + 4 * at), y - height // 2)
+    logits = np.clip((height / 4 - away) * 0.1, -8, 8).astype(np.float32)[None]
+    ones = np.ones(1, np.float32)
+    return Masks((1,), logits, 5 * ones, ones, index)
+
+
+def ours(name: str, width: int, height: int, count: int) -> tuple[list[float], int]:
+    """Milliseconds of each picture, and the copies of the last."""
+    compositor = Compositor()
+    still = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+    used: Any = {"still": still, "clip": (np.stack([still[::2, ::2]] * 4), 10.0)}
+    background = {"picture": "still", "video": "clip"}.get(name)
+    compositor.set_effects((Effect(name, background=background),), used)
+    pictures = clip(width, height)
+    times = []
+    for index in range(count + WARM_UP):
+        picture = pictures[index % len(pictures)]
+        picture.pts = index
+        of = max(0, index // LAG * LAG - LAG)
+        late = masks(width, height, of, of % len(pictures))
+        started = time.perf_counter()
+        compositor.compose(picture, late, index, 0.1)
+        times.append((time.perf_counter() - started) * 1000)
+    return times[WARM_UP:], compositor.copies
+
+
+Blend = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]], NDArray[np.uint8]]
+
+
+def numpy_blend(
+    front: NDArray[np.uint8], back: NDArray[np.uint8], alpha: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    share = alpha[..., None]
+    return (front * share + back * (1 - share)).astype(np.uint8)
+
+
+def opencv_blend(
+    front: NDArray[np.uint8], back: NDArray[np.uint8], alpha: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    return cv2.blendLinear(front, back, alpha, 1 - alpha)
+
+
+def plain(blend: Blend, name: str, width: int, height: int) -> float:
+    """Median ms of RGB and back with a float blend; without flow, and with an unrefined matte."""
+    still = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
+    picture = clip(width, height)[0]
+    logits = masks(width, height, 0, 0).logits[0]
+    times = []
+    for _ in range(PLAIN_PICTURES + 1):
+        started = time.perf_counter()
+        rgb = picture.to_ndarray(format="rgb24")
+        alpha = np.clip(cv2.resize(logits, (width, height)) + 0.5, 0, 1).astype(np.float32)
+        back = still
+        if name in ("blur", "erase"):
+            back = cv2.GaussianBlur(rgb, (0, 0), height / 40)
+        elif name == "pixelate":
+            small = cv2.resize(rgb, (width // 64, height // 64), interpolation=cv2.INTER_AREA)
+            back = cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+        av.VideoFrame.from_ndarray(blend(rgb, back, alpha), "rgb24").reformat(format="yuv420p")
+        times.append((time.perf_counter() - started) * 1000)
+    return float(np.median(times[1:]))
+
+
+def main() -> int:
+    parser = machine.parser(__doc__)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    count = QUICK_PICTURES if options.quick else PICTURES
+    found: dict[str, Any] = {}
+    for label, (width, height) in SIZES.items():
+        found[label] = {}
+        baselines: dict[str, tuple[float, float]] = {}
+        for name in EFFECTS:
+            kind = name if name in ("blur", "erase", "pixelate") else "picture"
+            if kind not in baselines:
+                baselines[kind] = (
+                    plain(numpy_blend, kind, width, height),
+                    plain(opencv_blend, kind, width, height),
+                )
+            times, copies = ours(name, width, height, count)
+            p50 = float(np.median(times))
+            found[label][name] = {
+                "p50": round(p50, 2),
+                "p95": round(float(np.percentile(times, 95)), 2),
+                "ratio_numpy": round(baselines[kind][0] / p50, 2),
+                "ratio_opencv": round(baselines[kind][1] / p50, 2),
+                "copies": copies,
+            }
+            print(label, name.ljust(11), found[label][name], file=sys.stderr)
+    if options.json:
+        machine.print_json({**found, "quick": options.quick})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

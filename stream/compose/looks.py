@@ -1,0 +1,92 @@
+"""Looks: what an effect shows in place of the picture. Each is planes of the picture's size."""
+
+from typing import cast
+
+import cv2
+import numpy as np
+
+from stream.compose.matte import Matte
+from stream.compose.planes import Plane, Planes, halve
+
+COARSEST, FINEST = 0.08, 0.025
+"""Side of a block at strength 1 and 0, as a share of the picture's longer side. The finer one
+already leaves a face that fills a third of the picture's height with under ten blocks."""
+
+DARKEST = 0.9
+"""How much light a spotlight of strength 1 takes from the rest."""
+
+
+def pixelated(picture: Planes, strength: float) -> Planes:
+    """In square blocks, each the mean of what it covers."""
+    height, width = picture.y.shape
+    share = FINEST + (COARSEST - FINEST) * strength
+    side = max(2, round(max(width, height) * share / 2) * 2)  # even: chroma's blocks lie on luma's
+    return Planes(
+        *(_blocks(p, n) for p, n in zip(picture, (side, side // 2, side // 2), strict=True))
+    )
+
+
+def _blocks(plane: Plane, side: int) -> Plane:
+    rows, columns = (-(-length // side) for length in plane.shape)
+    below, right = rows * side - plane.shape[0], columns * side - plane.shape[1]
+    whole = cv2.copyMakeBorder(plane, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    means = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    large = cv2.resize(means, whole.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return cast(Plane, large)[: plane.shape[0], : plane.shape[1]]
+
+
+def dimmed(picture: Planes, strength: float, black: int) -> Planes:
+    """With less light. black: luma's code for it."""
+    keep = 1 - DARKEST * strength
+    y = cv2.convertScaleAbs(picture.y, alpha=keep, beta=black * (1 - keep))
+    return Planes(cast(Plane, y), *(_towards_grey(plane, keep) for plane in (picture.u, picture.v)))
+
+
+def greyed(picture: Planes, strength: float) -> Planes:
+    """With less colour; luma is the picture's own."""
+    u, v = (_towards_grey(plane, 1 - strength) for plane in (picture.u, picture.v))
+    return Planes(picture.y, u, v)
+
+
+def _towards_grey(plane: Plane, keep: float) -> Plane:
+    return cast(Plane, cv2.convertScaleAbs(plane, alpha=keep, beta=128 * (1 - keep)))
+
+
+def silhouette(matte: Matte | None, like: Planes, black: int, white: int) -> Planes:
+    """The matte itself, white on black, in the picture's range."""
+    grey = np.full_like(like.u, 128)
+    if matte is None:
+        return Planes(np.full_like(like.y, black), grey, grey)
+    y = cv2.convertScaleAbs(matte.luma, alpha=(white - black) / 255, beta=black)
+    return Planes(cast(Plane, y), grey, grey)
+
+
+def side_by_side(picture: Planes, silhouette: Planes) -> Planes:
+    """The picture in the left half and the matte in the right one, each squeezed to it."""
+    y, u, v = (_halves(left, right) for left, right in zip(picture, silhouette, strict=True))
+    return Planes(y, u, v)
+
+
+def _halves(left: Plane, right: Plane) -> Plane:
+    rows, columns = left.shape
+    result = np.empty_like(left, shape=(rows, columns))
+    middle = columns // 2
+    if middle:
+        size = (middle, rows)
+        result[:, :middle] = cv2.resize(left, size, interpolation=cv2.INTER_AREA)
+    size = (columns - middle, rows)
+    result[:, middle:] = cv2.resize(right, size, interpolation=cv2.INTER_AREA)
+    return result
+
+
+def grown(luma: Plane, share: float) -> Matte:
+    """Opacity that reaches farther out by a share of the picture's longer side."""
+    radius = max(1, round(max(luma.shape) * share))
+    square = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * radius + 1, 2 * radius + 1))
+    wide = cast(Plane, cv2.dilate(luma, square))
+    return Matte(wide, halve(wide))
+
+
+def nothing(like: Planes) -> Matte:
+    """The matte of no object."""
+    return Matte(np.zeros_like(like.y), np.zeros_like(like.u))

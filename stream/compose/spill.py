@@ -1,0 +1,59 @@
+"""The old background's colour taken out of the edge.
+
+A pixel of opacity a is a x object + (1 - a) x old background. Where the mean colours of the two
+are known near by, object = pixel + (1 - a) x (object - old background); so what is shown over a
+new background gets a x (1 - a) x that contrast added. Needs no division, so it cannot run wild
+where a is small.
+"""
+
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.compose.matte import Matte
+from stream.compose.planes import Plane, Planes
+
+MOST = 0.35
+"""Largest contrast that is believed, of 1: beyond, the mean colours are of other things."""
+
+
+def remove(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None:
+    """In place, on a picture whose background has been replaced.
+
+    contrast: float32 [h, w, 3], object less old background in y, u and v, at any size.
+    """
+    believed = np.clip(contrast, -MOST, MOST)
+    left, top, right, bottom = _edge(matte.chroma)
+    if right <= left or bottom <= top:
+        return
+    rows, columns = matte.chroma.shape
+    x, y = contrast.shape[1] / columns, contrast.shape[0] / rows
+    # The contrast is smooth, so its own cells may be cut out whole.
+    x0, y0 = int(left * x), int(top * y)
+    x1, y1 = max(x0 + 1, round(right * x)), max(y0 + 1, round(bottom * y))
+    part = cv2.split(believed[y0:y1, x0:x1])
+    height, width = picture.y.shape
+    areas = (
+        np.s_[2 * top : min(2 * bottom, height), 2 * left : min(2 * right, width)],
+        np.s_[top:bottom, left:right],
+        np.s_[top:bottom, left:right],
+    )
+    for plane, alpha, area, amount in zip(picture, matte.planes, areas, part, strict=True):
+        _add(plane[area], alpha[area], cast(NDArray[np.float32], amount))
+
+
+def _add(plane: Plane, alpha: Plane, amount: NDArray[np.float32]) -> None:
+    mixed = cv2.multiply(alpha, cv2.bitwise_not(alpha), scale=1 / 255)  # up to 64, 0 off the edge
+    size = plane.shape[1], plane.shape[0]
+    large = cv2.resize(amount, size, interpolation=cv2.INTER_LINEAR)
+    change = cv2.multiply(mixed, large, dtype=cv2.CV_32F)
+    cv2.add(plane, change, dst=plane, dtype=cv2.CV_8U)
+
+
+def _edge(alpha: Plane) -> tuple[int, int, int, int]:
+    """left, top, right, bottom of all that is neither 0 nor 255; right and bottom not included."""
+    soft = cv2.inRange(alpha, 1, 254)
+    x, y, width, height = cv2.boundingRect(soft)
+    return x, y, x + width, y + height

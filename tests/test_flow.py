@@ -1,0 +1,100 @@
+import cv2
+import numpy as np
+import pytest
+
+from stream.compose.flow import KEPT_STEPS, NEAR, Motion, grid_size, likeness, move
+
+
+def texture(dx=0, dy=0, seed=1, width=320, height=180):
+    small = np.random.default_rng(seed).integers(0, 256, (30, 50), np.uint8)
+    large = cv2.resize(small, (500, 300), interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(large[60 - dy : 60 - dy + height, 80 - dx : 80 - dx + width])
+
+
+def test_grid_keeps_the_shape_and_never_enlarges():
+    assert grid_size(1280, 720) == (320, 180)
+    assert grid_size(720, 1280) == (180, 320)
+    assert grid_size(1, 1) == (1, 1)
+    assert grid_size(100, 50) == (100, 50)
+    assert grid_size(4096, 1) == (320, 1)
+
+
+@pytest.mark.parametrize("lag", [0, 1, 4, 10])
+def test_what_moved_is_found_again_over_several_pictures(lag):
+    motion = Motion()
+    for index in range(12):
+        motion.see(texture(2 * index, index), index)
+    mask = np.zeros((180, 320), np.float32)
+    mask[60:100, 100:160] = 1
+    for _ in range(2):  # the second answer comes from what was kept
+        flow = motion.back_to(11 - lag)
+        moved = move(mask, flow)
+        rows, columns = np.nonzero(moved > 0.5)
+        assert columns.mean() == pytest.approx(129.5 + 2 * lag, abs=0.6)
+        assert rows.mean() == pytest.approx(79.5 + lag, abs=0.6)
+
+
+def test_a_kept_way_back_grows_with_every_picture():
+    motion, fresh = Motion(), Motion()
+    for index in range(8):
+        motion.see(texture(2 * index), index)
+        motion.back_to(2)
+        fresh.see(texture(2 * index), index)
+    middle = np.s_[40:140, 60:260]
+    assert np.abs(motion.back_to(2)[middle] - fresh.back_to(2)[middle]).max() < 0.5
+    assert motion.back_to(2)[middle][..., 0].mean() == pytest.approx(-10, abs=0.3)
+
+
+def test_no_way_leads_over_a_cut_a_new_size_or_too_far_back():
+    motion = Motion()
+    for index in range(4):
+        motion.see(texture(), index)
+    assert motion.see(texture(seed=2), 4).is_cut
+    assert motion.back_to(3) is None
+    assert not motion.back_to(4).any()
+    assert not motion.see(texture(seed=2), 5).is_cut
+    assert motion.back_to(3) is None
+    assert motion.back_to(4) is not None
+    assert motion.see(texture(width=180, height=180), 6) is None
+    assert motion.back_to(5) is None
+    assert motion.back_to(7) is None, "a mask from the future"
+    for index in range(7, 8 + KEPT_STEPS):
+        motion.see(texture(width=180, height=180), index)
+    assert motion.back_to(6) is None
+
+
+def test_a_dropped_picture_is_taken_for_the_one_before_it():
+    motion = Motion()
+    for index in (0, 1, 2 + NEAR + 1):
+        motion.see(texture(), index)
+    assert motion.back_to(1 + NEAR) is not None
+    assert motion.back_to(2 + NEAR) is None
+    cut = Motion()
+    cut.see(texture(), 0)
+    cut.see(texture(seed=2), 2)
+    assert cut.back_to(1) is None, "nobody knows on which side of the cut it was"
+
+
+def test_a_flash_moves_nothing():
+    motion = Motion()
+    motion.see(texture(), 0)
+    step = motion.see(cv2.convertScaleAbs(texture(), alpha=0.7, beta=10), 1)
+    assert np.abs(step.flow[20:-20, 20:-20]).mean() < 0.5
+
+
+def test_a_cut_beside_something_large_that_stays_is_seen():
+    one, other = texture(seed=3), texture(seed=4)
+    one[60:120, 110:210] = other[60:120, 110:210] = 250
+    motion = Motion()
+    motion.see(one, 0)
+    assert motion.see(other, 1).is_cut
+
+
+def test_likeness_heeds_neither_brightness_nor_contrast():
+    picture = texture()
+    assert likeness(picture, picture) == pytest.approx(1)
+    assert likeness(picture, cv2.convertScaleAbs(picture, alpha=0.5, beta=60)) > 0.99
+    assert likeness(picture, texture(seed=9)) < 0.4
+    flat = np.full((180, 320), 90, np.uint8)
+    assert likeness(flat, flat + 40) == 1
+    assert likeness(flat, picture) == likeness(picture, flat) == 0

@@ -9,17 +9,13 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
-from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from stream import __version__
+from stream import __version__, options
 from stream.compose.effects import EFFECTS
 from stream.errors import InputError, SegstreamError
-
-if TYPE_CHECKING:
-    from stream.settings import Settings
+from stream.settings import NETWORK, OPERATION, SERVER
 
 TRACK_HELP = """\
 Track what you point at through a video file, and write the video with an effect on it.
@@ -92,6 +88,7 @@ def _parser() -> Parser:
     _add_serve(commands)
     _add_track(commands)
     _add_models(commands)
+    _add_config(commands)
     return parser
 
 
@@ -100,13 +97,11 @@ def _add_serve(commands: "argparse._SubParsersAction[Parser]") -> None:
         "serve",
         help="the page and the live streams, for a browser",
         description="Serve the page on which a camera's picture is tracked live. "
-        "An option that is not given is taken from its environment variable: SEGSTREAM_HOST, "
-        "SEGSTREAM_PORT, SEGSTREAM_MODEL and so on.",
+        "An option that is not given is taken from its environment variable, then from the "
+        "configuration file.",
         allow_abbrev=False,
     )
-    serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
-    serve.add_argument("--port", type=int, help="port to listen on (default 8080)")
-    _add_network(serve)
+    options.add(serve, SERVER, NETWORK, OPERATION)
     serve.set_defaults(run=_serve)
 
 
@@ -147,7 +142,7 @@ def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
     look.add_argument(
         "--background", metavar="NAME|FILE", help="of the effect picture: a PNG, JPEG or WebP"
     )
-    _add_network(track)
+    options.add(track, NETWORK)
     track.add_argument(
         "--crf", type=int, default=20, help="quality, 0 best to 51 smallest (default 20)"
     )
@@ -161,36 +156,6 @@ def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
     track.add_argument("-y", "--overwrite", action="store_true", help="replace OUT if it exists")
     track.add_argument("-q", "--quiet", action="store_true", help="only errors are printed")
     track.set_defaults(run=_track)
-
-
-def _add_network(command: Parser) -> None:
-    group = command.add_argument_group(
-        "the network", "Each is also a variable, SEGSTREAM_MODEL and so on."
-    )
-    group.add_argument(
-        "--model", metavar="NAME[@SIZE]", help="one of 'segstream models list' (default nano)"
-    )
-    group.add_argument(
-        "--weights",
-        type=Path,
-        metavar="PATH",
-        help="your own for this model: a checkpoint, or for nano a folder of exported graphs",
-    )
-    group.add_argument(
-        "--device",
-        metavar="NAME",
-        help="auto, cpu or cuda (default auto: CUDA for a full model if there is one)",
-    )
-    group.add_argument(
-        "--half",
-        action=argparse.BooleanOptionalAction,
-        help="a full model in bfloat16 where that is exact enough (default on CUDA only)",
-    )
-    group.add_argument(
-        "--compile",
-        action=argparse.BooleanOptionalAction,
-        help="compile a full model with PyTorch: a start of minutes, then faster (default no)",
-    )
 
 
 def _add_models(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -211,24 +176,21 @@ def _add_models(commands: "argparse._SubParsersAction[Parser]") -> None:
     verify.set_defaults(run=_models_verify)
 
 
-def _settings(arguments: argparse.Namespace) -> "Settings":
-    """The environment's, with the options that were given in their place."""
-    from stream.settings import Settings
-
-    given = {
-        field.name: value
-        for field in fields(Settings)
-        if (value := getattr(arguments, field.name, None)) is not None
-    }
-    return replace(Settings.from_environment(), **given)
+def _add_config(commands: "argparse._SubParsersAction[Parser]") -> None:
+    config = commands.add_parser(
+        "config",
+        help="print a configuration file with every setting, its meaning and its default",
+        description="Print a configuration file with every setting, its meaning and its default: "
+        "segstream config > segstream.toml",
+        allow_abbrev=False,
+    )
+    config.set_defaults(run=_config)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
     from stream.server.app import run
 
-    settings = _settings(arguments)
-    if not 0 <= settings.port <= 65535:
-        raise InputError(f"port {settings.port} does not exist; wanted 0 to 65535")
+    settings = options.settings(arguments)
     try:
         run(settings)
     except OSError as error:
@@ -242,7 +204,7 @@ def _track(arguments: argparse.Namespace) -> int:
     from stream.track_command import track
 
     with _termination_raised():
-        track(arguments, _settings(arguments))
+        track(arguments, options.settings(arguments))
     return 0
 
 
@@ -264,6 +226,13 @@ def _models_verify(arguments: argparse.Namespace) -> int:
     from stream import models_command
 
     print(models_command.verify(arguments.names))
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    from stream import config
+
+    print(config.commented(), end="")
     return 0
 
 

@@ -112,3 +112,6 @@ SNAPSHOT_INTERVAL = 0.8
 MAX_BATCH = 8
 """Sessions in one step on CUDA. On a CPU it is one: nano takes 45 ms for one session and 4 x 73 ms
 for four, in a batch or one after the other, but in a batch every mask is as old as all four."""
+
+MAX_CONFIG = 1024 * 1024
+"""A configuration file: a few KiB; TOML that is larger was not written by a person."""

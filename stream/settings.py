@@ -1,80 +1,156 @@
-"""What an operator can set; each is also the environment variable SEGSTREAM_<NAME>."""
+"""What an operator can set. One table: each field is a key of the configuration file, the
+environment variable SEGSTREAM_<NAME> and, unless it is secret, an option of the command line."""
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from stream.errors import InputError
+from stream.kinds import FLAG, NAMES, PATH, TEXT, Kind, decimal, one_of, whole
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """meaning: one line, for the file and for --help. otherwise: in words, what None or nothing
+    stands for. example: a value as text, where there is no default to show. group: the heading
+    it stands under. metavar: what --help shows for its value. secret: never printed, and no
+    option, for other users of the machine can read a command line."""
+
+    kind: Kind
+    meaning: str
+    group: str
+    otherwise: str = ""
+    example: str = ""
+    metavar: str | None = None
+    secret: bool = False
+
+
+SERVER, NETWORK, OPERATION = "the server", "the network", "operation"
+
+
+def key(default: object, kind: Kind, meaning: str, group: str, **more: Any) -> Any:
+    """A field of Settings; more: of Key."""
+    described = Key(kind, meaning, group, **more)
+    return field(default=default, metadata={"key": described}, repr=not described.secret)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """host, port: where the server listens; by default only this machine can reach it.
-    model: a name from the catalog.
-    threads: CPU threads of the network; None lets it choose.
-    hosts: names under which browsers may call a server that listens on loopback, when a reverse
-    proxy stands before it.
-    weights: instead of the catalog's: a checkpoint, or for nano a folder of graphs.
-    device: "auto", "cpu" or "cuda". half: bfloat16 autocast of a full model; None: on CUDA only.
-    compile: torch.compile of a full model.
-    min_tracker_rate: masks a second that each session must get for another to be let in.
-    """
+    """half: None: on CUDA only. threads: None lets the network choose. All others: see the table's
+    own words; times in seconds."""
 
-    host: str = "127.0.0.1"
-    port: int = 8080
-    model: str = "nano"
-    threads: int | None = None
-    hosts: tuple[str, ...] = ()
-    weights: Path | None = None
-    device: str = "auto"
-    half: bool | None = None
-    compile: bool = False
-    min_tracker_rate: float = 5.0
+    host: str = key("127.0.0.1", TEXT, "address to listen on; 0.0.0.0 for all", SERVER)
+    port: int = key(8080, whole(0, 65535), "TCP port to listen on", SERVER)
+    model: str = key("nano", TEXT, "one of 'segstream models list'", NETWORK, metavar="NAME[@SIZE]")
+    threads: int | None = key(
+        None,
+        whole(1, 1024),
+        "CPU threads of the network",
+        NETWORK,
+        otherwise="all cores",
+        example="4",
+    )
+    hosts: tuple[str, ...] = key(
+        (),
+        NAMES,
+        "names of a reverse proxy before a server that listens on loopback",
+        SERVER,
+        otherwise="none",
+        example="video.example.org",
+        metavar="NAME[,NAME]",
+    )
+    weights: Path | None = key(
+        None,
+        PATH,
+        "your own for this model: a checkpoint, or for nano a folder of exported graphs",
+        NETWORK,
+        otherwise="the published ones",
+        example="/srv/weights.pt",
+        metavar="PATH",
+    )
+    device: str = key(
+        "auto",
+        TEXT,
+        "where it runs: cpu, cuda, or auto, which is CUDA for a full model if there is one",
+        NETWORK,
+        metavar="NAME",
+    )
+    half: bool | None = key(
+        None,
+        FLAG,
+        "a full model in bfloat16 where that is exact enough",
+        NETWORK,
+        otherwise="on CUDA only",
+        example="1",
+    )
+    compile: bool = key(
+        False,
+        FLAG,
+        "compile a full model with PyTorch: a start of minutes, then faster",
+        NETWORK,
+    )
+    min_tracker_rate: float = key(
+        5.0,
+        decimal(0, 1000),
+        "masks a second that each session must get for another to be let in",
+        SERVER,
+        metavar="RATE",
+    )
+    drain_seconds: float = key(
+        30.0,
+        decimal(0, 86_400),
+        "seconds that running sessions get to end by themselves after SIGTERM",
+        OPERATION,
+        metavar="SECONDS",
+    )
+    log_format: str = key(
+        "text",
+        one_of("text", "json"),
+        "of the log: text, or json with one object a line",
+        OPERATION,
+        metavar="NAME",
+    )
+    log_level: str = key(
+        "info",
+        one_of("debug", "info", "warning", "error"),
+        "the least that is logged: debug, info, warning or error",
+        OPERATION,
+        metavar="NAME",
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
-        """SEGSTREAM_HOST, _PORT, _MODEL, _THREADS, _HOSTS, _WEIGHTS, _DEVICE, _HALF, _COMPILE,
-        _MIN_TRACKER_RATE.
-
-        Empty means unset; _HALF and _COMPILE are 0 or 1; _HOSTS is comma-separated. Raises
-        InputError.
-        """
-        given = os.environ if environment is None else environment
-        default = cls()
-        port = _whole(given, "SEGSTREAM_PORT", 0, 65535)
-        return cls(
-            host=given.get("SEGSTREAM_HOST") or default.host,
-            port=default.port if port is None else port,
-            model=given.get("SEGSTREAM_MODEL") or default.model,
-            threads=_whole(given, "SEGSTREAM_THREADS", 1, 1024),
-            hosts=tuple(
-                host.strip() for host in given.get("SEGSTREAM_HOSTS", "").split(",") if host.strip()
-            ),
-            weights=Path(weights) if (weights := given.get("SEGSTREAM_WEIGHTS")) else None,
-            device=given.get("SEGSTREAM_DEVICE") or default.device,
-            half=None if (half := _whole(given, "SEGSTREAM_HALF", 0, 1)) is None else bool(half),
-            compile=bool(_whole(given, "SEGSTREAM_COMPILE", 0, 1)),
-            min_tracker_rate=_decimal(
-                given, "SEGSTREAM_MIN_TRACKER_RATE", 1000, default.min_tracker_rate
-            ),
-        )
+        """Of the environment alone; stream.config adds the file. Raises InputError."""
+        return cls(**environment_values(environment))
 
 
-def _whole(given: Mapping[str, str], name: str, least: int, most: int) -> int | None:
-    text = given.get(name)
-    if not text:
-        return None
-    if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
-        raise InputError(f"{name} is {text!r}; wanted a whole number from {least} to {most}")
-    return int(text)
+def keys() -> list[tuple[Field[Any], Key]]:
+    """The table."""
+    return [(found, found.metadata["key"]) for found in fields(Settings)]
 
 
-def _decimal(given: Mapping[str, str], name: str, most: float, default: float) -> float:
-    text = given.get(name)
-    if not text:
-        return default
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or float(text) > most:
-        raise InputError(f"{name} is {text!r}; wanted a number from 0 to {most:g}")
-    return float(text)
+def variable(name: str) -> str:
+    return f"SEGSTREAM_{name.upper()}"
+
+
+def environment_values(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What is set there; empty means unset. Raises InputError."""
+    given = os.environ if environment is None else environment
+    return {
+        found.name: parse(key, variable(found.name), text)
+        for found, key in keys()
+        if (text := given.get(variable(found.name)))
+    }
+
+
+def parse(key: Key, where: str, text: str) -> Any:
+    """The value that a text stands for. where: how an error begins. Raises InputError."""
+    try:
+        return key.kind.read(text)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    except ValueError:
+        shown = "cannot be used" if key.secret else f"is {text[:100]!r}"
+        raise InputError(f"{where} {shown}; wanted {key.kind.wanted}") from None

@@ -9,7 +9,9 @@ from aiohttp import web
 
 from stream.errors import Busy, OfferError
 from stream.limits import MAX_SDP, MAX_SESSIONS
+from stream.metrics import SESSIONS_STARTED
 from stream.server import offer
+from stream.server.drain import Drain
 from stream.server.http import read_body
 from stream.server.peer import Peer
 from stream.session import Session
@@ -17,15 +19,19 @@ from stream.worker.supervisor import Supervisor
 
 
 class Peers:
-    """All peers of one server. tracker, pool: shared by their sessions."""
+    """All peers of one server. tracker, pool: shared by their sessions. drain: once it has begun,
+    no more are let in."""
 
-    def __init__(self, tracker: Supervisor, pool: Executor, model: str) -> None:
+    def __init__(
+        self, tracker: Supervisor, pool: Executor, model: str, drain: Drain | None = None
+    ) -> None:
         self.model = model
         self._tracker = tracker
         self._pool = pool
         self._peers: dict[str, Peer] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._answering = 0
+        self._drain = drain or Drain(0)
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -34,8 +40,17 @@ class Peers:
         """Raises aiohttp's HTTPNotFound."""
         return self._peer(id).session
 
+    def queue_ages(self) -> dict[str, float]:
+        """Seconds that what waits longest has waited, by queue, of all sessions."""
+        ages = {"compose": 0.0, "egress": 0.0}
+        for peer in self._peers.values():
+            for queue, age in peer.session.queue_ages().items():
+                ages[queue] = max(ages[queue], age)
+        return ages
+
     async def accept(self, sdp: str) -> tuple[str, str]:
         """Begin a session; returns its id and the answer's SDP. Raises OfferError, Busy."""
+        self._drain.check()
         checked = offer.read(sdp)
         if len(self) + self._answering >= MAX_SESSIONS:
             raise Busy(f"all {MAX_SESSIONS} sessions are taken; try again later")
@@ -53,6 +68,7 @@ class Peers:
             self._answering -= 1
         self._peers[id] = peer
         self._watches[id] = asyncio.create_task(self._watch(id, peer))
+        SESSIONS_STARTED.inc()
         return id, answer
 
     async def end(self, id: str) -> None:

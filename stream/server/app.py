@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
+from stream import logs
 from stream.limits import CLOSE_TIMEOUT
 from stream.server import backgrounds, drain, health, metrics, page, patches, rtc
 from stream.server.http import add_headers, errors_as_json, only_same_site
 from stream.settings import Settings
 from stream.worker.launch import engine
 from stream.worker.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.Application:
@@ -39,15 +42,16 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
 
 
 def run(settings: Settings) -> None:
-    """Serve until Ctrl-C or SIGTERM, then end all sessions. Raises ModelError, OSError."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("aioice", "aiortc"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    """Serve until Ctrl-C, or SIGTERM and the end of what runs. Raises ModelError, OSError."""
+    logs.configure(settings)
+    app = create_app(settings)
+    app.on_startup.append(drain.on_signals)
     web.run_app(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         access_log=None,
+        print=log.info if settings.log_format == "json" else print,
         shutdown_timeout=CLOSE_TIMEOUT,
     )
 

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 
 from aiohttp import web
 
+from stream import logs
 from stream.errors import Busy, OfferError
 from stream.limits import MAX_SDP, MAX_SESSIONS
 from stream.metrics import SESSIONS_STARTED
@@ -59,7 +60,8 @@ class Peers:
         peer = Peer(lambda tell: Session(id, self._tracker, self._pool, tell), self.model)
         self._answering += 1
         try:
-            answer = await peer.answer(checked)
+            with logs.about(session=id):  # and all that is begun for it
+                answer = await peer.answer(checked)
         except BaseException:
             peer.end("its offer was not answered")
             await peer.close()
@@ -84,7 +86,8 @@ class Peers:
 
     async def _watch(self, id: str, peer: Peer) -> None:
         try:
-            await peer.watch()
+            with logs.about(session=id):
+                await peer.watch()
         finally:
             del self._peers[id], self._watches[id]
 

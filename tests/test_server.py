@@ -332,7 +332,7 @@ async def test_an_unknown_model_is_told_at_the_start() -> None:
 async def test_the_process_ends_cleanly_with_a_live_session(stop: signal.Signals) -> None:
     code = (
         "from stream.server.app import run; from stream.settings import Settings; "
-        "run(Settings(port=0))"
+        "run(Settings(port=0, drain_seconds=0))"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-u", "-c", code, stdout=PIPE, stderr=STDOUT

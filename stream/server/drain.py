@@ -57,13 +57,13 @@ class Drain:
 
     async def _drain(self, end: Callable[[], None]) -> None:
         if running := self.running():
-            log.info("draining: %s may run %g s longer", _listed(running), self._seconds)
+            log.info("draining for %g s at most; %s", self._seconds, _listed(running))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._seconds):
                 while self.running():  # noqa: ASYNC110, for anybody may add what is counted
                     await asyncio.sleep(POLL)
         if running := self.running():
-            log.warning("drained: %s did not end in time", _listed(running))
+            log.warning("drained, not in time; %s", _listed(running))
         else:
             log.info("drained: nothing runs any more")
         end()
@@ -90,4 +90,4 @@ def _exit() -> None:
 
 
 def _listed(running: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in running.items())
+    return ", ".join(f"{name}: {count}" for name, count in running.items())

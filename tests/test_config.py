@@ -186,3 +186,9 @@ def test_an_unknown_key_ends_the_server_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "did you mean port" in done.stderr
+
+
+def test_the_manual_lists_every_variable() -> None:
+    folder = Path(__file__).parents[1] / "docs"
+    text = (folder / "operating.md").read_text(encoding="utf-8")
+    assert not [name for name in NAMES if f"`{variable(name)}`" not in text]

@@ -1,8 +1,10 @@
 """/metrics: the format, and that what happens is counted."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +109,10 @@ async def test_a_mailbox_tells_of_drops_and_shows_what_waits() -> None:
         box.put(number)
     assert (box.oldest, box.dropped, len(told)) == (3, 3, 3)
     assert await box.get() == 3
+
+
+async def test_the_manual_lists_every_metric(http: Http) -> None:
+    manual = (Path(__file__).parents[1] / "docs" / "operating.md").read_text(encoding="utf-8")
+    for name, _ in await scrape(http):
+        name = re.sub("_(bucket|sum|count)$", "", name.removeprefix("segstream_"))
+        assert name.startswith("process_") or re.search(rf"`{name}[`{{]", manual), name

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -13,6 +12,8 @@ from stream.metrics import PREFIX, REGISTRY
 from stream.server.drain import Drain
 from stream.server.rtc import Peers
 from stream.worker.supervisor import Supervisor
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 SERVER = web.AppKey("metrics", CollectorRegistry)
 
@@ -59,4 +60,4 @@ def state_of(peers: Peers, tracker: Supervisor, drain: Drain) -> CollectorRegist
 async def get_metrics(request: web.Request) -> web.Response:
     """Prometheus's text format 0.0.4."""
     text = generate_latest(request.app[SERVER]) + generate_latest(REGISTRY)
-    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})

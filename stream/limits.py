@@ -204,3 +204,11 @@ MAX_AGE = 0.300
 
 MAX_BITRATE_SETTING = 8_000_000
 """Bits per second of a returned picture: more shows no difference at 1080p."""
+MAX_CONFIG = 1024 * 1024
+"""A configuration file: a few KiB; TOML that is larger was not written by a person."""
+
+CHECK_TIMEOUT = 2.0
+"""For one check of /healthz: a disk that hangs must not make the answer hang."""
+
+MIN_DISK_FREE = 64 * 1024 * 1024
+"""On the disk of a folder that is written to: less is full within one recording or upload."""

@@ -9,15 +9,17 @@ from pathlib import Path
 
 from aiohttp import web
 
+from stream import logs
 from stream.cameras import CameraConfig, CameraFile, Configs, add, remove
 from stream.compose.effects import Effect
 from stream.egress.recording import Recording
 from stream.errors import Busy, InputError, SegstreamError
 from stream.ingest.address import Transport, shown
 from stream.ingest.rtsp import Follower
-from stream.ingest.source import MESSAGES
+from stream.ingest.source import MESSAGES, Phase
 from stream.limits import MAX_CAMERAS
 from stream.messages import AddText, Event, Rejected, SetEffect, Stats
+from stream.server.drain import Drain
 from stream.server.steering import Steering
 from stream.session import Session
 from stream.worker.supervisor import Supervisor
@@ -89,6 +91,10 @@ class Camera:
         if recording is not None:
             await recording.close()
 
+    @property
+    def phase(self) -> Phase:
+        return self._follower.source.look(time.monotonic())
+
     def state(self) -> dict[str, object]:
         """What the API answers; without any password."""
         now, source, follower = time.monotonic(), self._follower.source, self._follower
@@ -148,6 +154,8 @@ class Cameras:
 
     file: changes in it are followed; None: they are kept in memory only.
     records: the folder for recordings; None: there are none. files: the API may name files.
+    drain: once it has begun, no more are added. It does not wait for cameras, which never end by
+    themselves: they are closed with the server.
     """
 
     def __init__(
@@ -158,8 +166,10 @@ class Cameras:
         records: Path | None = None,
         *,
         files: bool = False,
+        drain: Drain | None = None,
     ) -> None:
         self.files = files
+        self._drain = drain or Drain(0)
         self.file_error = ""
         self._tracker = tracker
         self._pool = pool
@@ -197,6 +207,7 @@ class Cameras:
 
     async def add(self, config: CameraConfig) -> Camera:
         """Raises InputError, Busy, LimitError."""
+        self._drain.check()
         if len(self) >= MAX_CAMERAS:
             raise Busy(f"there are {MAX_CAMERAS} cameras already; remove one first")
         self._tracker.admit()
@@ -250,7 +261,8 @@ class Cameras:
             if name not in self._cameras:
                 camera = Camera(config, self._tracker, self._pool, self._records)
                 self._cameras[name] = camera
-                camera.start()
+                with logs.about(camera=name):  # and all that is begun for it
+                    camera.start()
                 log.info("camera %s: added, %s", name, shown(config.url))
 
 

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from stream.errors import Busy, InputError, LimitError, MediaError, NoVideo, SegstreamError
 from stream.limits import BODY_TIMEOUT
+from stream.metrics import RESPONSES
 from stream.server.access import may_cross
 from stream.settings import Settings
 
@@ -55,6 +56,7 @@ HEADERS = {
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """For every answer, whoever made it."""
     response.headers.update(HEADERS)
+    RESPONSES[f"{response.status // 100}xx"].inc()
 
 
 @web.middleware

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from stream import __version__
+from stream import __version__, keys_arguments
 from stream.compose.effects import EFFECTS
 from stream.errors import InputError, SegstreamError
 
@@ -92,6 +92,7 @@ def _parser() -> Parser:
     _add_serve(commands)
     _add_track(commands)
     _add_models(commands)
+    keys_arguments.add(commands)
     return parser
 
 

@@ -97,9 +97,7 @@ class Keys:
             row = connection.execute(query, (id,)).fetchone()
             known = hmac.compare_digest(_NOBODY if row is None else row["digest"], _digest(secret))
             if row is None or not known:
-                raise KeyRefused(
-                    "the key in the header x-api-key is unknown or revoked"
-                )
+                raise KeyRefused("the key in the header x-api-key is unknown or revoked")
             return self._read(connection, id)
 
     def revoke(self, id: str) -> None:

@@ -146,8 +146,11 @@ MAX_JOB_PROMPTS = 1000
 MAX_QUEUED_JOBS = 64
 """Jobs that wait or run, of all keys together: each holds its video on the disk."""
 
+MAX_INCOMING = 8
+"""Requests whose video is being received, fetched or looked at; each takes MAX_VIDEO of disk."""
+
 MAX_PROBES = 2
-"""Videos fetched and looked at at the same time, before they are jobs; others wait their turn."""
+"""Videos looked at at the same time, before they are jobs; others wait their turn."""
 
 MIN_FREE_DISK = 1024 * 1024 * 1024
 """Left on the disk, else no job is taken: what runs must be able to finish."""
@@ -162,11 +165,12 @@ JOB_MEMORY = 6 * 1024**3
 """Address space of a job with the embedded model; 1.6 GiB are used at 720p. Full models reserve far
 more than they use, so theirs is not limited."""
 
-JOB_STALL = 120.0
-"""A job that finishes no picture for so long hangs; compiling a full model sends signs of life."""
+JOB_STALL = 900.0
+"""A job that finishes no picture for so long hangs. It runs when nothing else does, and compiling a
+full model takes minutes."""
 
 JOB_TIME = 120.0
-"""Seconds of work for each second of video, and for the start, after which a job is ended."""
+"""Seconds of CPU time for each second of video, and for the start, after which a job is ended."""
 
 MAX_JOB_STARTS = 3
 """Times that a job is started, should the server die while it runs."""

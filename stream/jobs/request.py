@@ -76,6 +76,13 @@ class FrameSchedule(Schedule):
         frame, self._frame = self._frame, self._frame + 1
         return super().due(Fraction(frame))
 
+    def check_frames(self, count: int) -> None:
+        """Raise PromptError for a prompt on a frame that a video of `count` frames has not."""
+        if len(self) and self._last >= count:
+            raise PromptError(
+                f"a prompt is given for frame {self._last}, but the video has {count} frames"
+            )
+
     def check_over(self, end: float | Fraction) -> None:
         """Raise PromptError if a prompt is left when the pictures are over."""
         if len(self) and self._frame:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from aiohttp import web
 
 from stream.limits import CLOSE_TIMEOUT
-from stream.server import backgrounds, page, patches, rtc
+from stream.server import access, backgrounds, page, patches, rtc, whole_videos
 from stream.server.http import add_headers, errors_as_json, only_same_site
 from stream.settings import Settings
 from stream.worker.launch import engine
@@ -22,7 +22,9 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     patches.apply()
     app = web.Application(middlewares=[errors_as_json, only_same_site(settings)])
     app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(access.add_remaining)
     app.cleanup_ctx.append(lambda app: _sessions(app, settings, tracker))
+    app.cleanup_ctx.append(lambda app: whole_videos.run(app, settings))
     app.on_shutdown.append(_end_sessions)
     app.router.add_post("/rtc", rtc.post_rtc)
     app.router.add_delete("/rtc/{session}", rtc.delete_rtc)
@@ -30,6 +32,7 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     app.router.add_get("/backgrounds", backgrounds.get_names)
     app.router.add_get("/backgrounds/{name}", backgrounds.get_picture)
     app.router.add_get("/healthz", _healthz)
+    whole_videos.add_routes(app)
     page.add_routes(app)
     return app
 
@@ -56,6 +59,7 @@ async def _sessions(
         tracker = Supervisor(engine(settings), settings.min_tracker_rate)
     await asyncio.to_thread(tracker.start)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="compose")
+    app[whole_videos.TRACKER] = tracker
     app[rtc.PEERS] = rtc.Peers(tracker, pool, settings.model)
     yield
     await asyncio.to_thread(tracker.stop)

@@ -121,6 +121,13 @@ class Keys:
             )
             return self._read(connection, id)
 
+    def check_room(self, key: Key) -> None:
+        """Raise what `reserve` surely would, before a video is fetched for nothing."""
+        if key.credits == 0:
+            raise NoCredits("the key has no credits left")
+        if key.running >= key.max_jobs:
+            raise TooMany(f"the key has {key.running} jobs, and may have {key.max_jobs} at once")
+
     def reserve(self, connection: sqlite3.Connection, key_id: str, hold: str, amount: int) -> None:
         """Within a transaction: take `amount` aside for the job `hold`.
 

@@ -92,6 +92,6 @@ async def events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, s
 async def until(get: Any, seconds: float = 120) -> Any:
     """Wait until `get` gives something that is true."""
     async with asyncio.timeout(seconds):
-        while not (found := await get()):
+        while not (found := await get()):  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(0.1)
     return found

@@ -48,6 +48,13 @@ async def post(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
 
 
+async def unknown(request: web.Request) -> web.Response:
+    """Every other path below /v1, where the page's files would else say 405."""
+    if request.path == PATH:
+        raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+    raise web.HTTPNotFound(text=f"there is no {request.path[:60]}; there is {PATH}")
+
+
 def check_done(job: Job) -> None:
     """Raise JobError for one that failed or was cancelled."""
     if job.state == FAILED and job.error is not None:

@@ -20,6 +20,7 @@ TRACKER = web.AppKey("tracker", Supervisor)
 
 def add_routes(app: web.Application) -> None:
     app.router.add_post(hosted.PATH, hosted.post)
+    app.router.add_route("*", "/v1/{path:.*}", hosted.unknown)
     app.router.add_get("/openapi.json", openapi.get)
     jobs.add_routes(app)
 

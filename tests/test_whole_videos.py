@@ -151,7 +151,9 @@ async def test_the_hosted_services_call(
         kind = {**headers, "content-type": "application/json"}
         await refused(await http.post(url, data=b"{", headers=kind), 400, "bad_input")
         kind = {**headers, "content-type": "multipart/form-data; boundary=x"}
-        await refused(await http.post(url, data=b"junk", headers=kind), 400, "bad_input")
+        part = b'--x\r\nContent-Disposition: form-data; name="i\x08"\r\n\r\n{}\r\n--x--\r\n'
+        for body in (b"junk", part, part[:30]):
+            await refused(await http.post(url, data=body, headers=kind), 400, "bad_input")
         await refused(await call(points), 400, "bad_prompt")
         await refused(await call({"prompt": "person"}), 400, "bad_input")
         await refused(await call({**person, "overlay_mask": "maybe"}), 400, "bad_input")

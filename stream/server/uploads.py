@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from stream.errors import InputError, LimitError
 from stream.limits import MAX_FIELD, MAX_JSON, MAX_PARTS, MAX_VIDEO, UPLOAD_TIMEOUT
@@ -33,8 +34,8 @@ async def read(request: web.Request, video: str, target: Path) -> dict[str, Any]
             return await _multipart(request, video, target)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the upload took over {UPLOAD_TIMEOUT:g} s") from None
-    except (ValueError, AssertionError, RuntimeError) as error:
-        # aiohttp's parser has no exception of its own for what is no multipart.
+    except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
+        # aiohttp's reader has no one exception for what is no multipart.
         raise InputError(f"the multipart body cannot be read: {str(error)[:100]}") from error
 
 

@@ -23,6 +23,7 @@ ENV PATH="/opt/segstream/bin:$PATH" \
     SEGSTREAM_PORT=8080 \
     SEGSTREAM_LOG_FORMAT=json \
     SEGSTREAM_CACHE=/var/lib/segstream/weights \
+    SEGSTREAM_DATA=/var/lib/segstream/data \
     SEGSTREAM_CAMERAS=/var/lib/segstream/cameras.json \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility

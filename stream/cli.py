@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from stream import __version__, options
+from stream import __version__, keys_arguments, options
 from stream.compose.effects import EFFECTS
 from stream.errors import InputError, SegstreamError
-from stream.settings import CAMERAS, NETWORK, OPERATION, REACH, SERVER
+from stream.settings import CAMERAS, JOBS, NETWORK, OPERATION, REACH, SERVER
 
 TRACK_HELP = """\
 Track what you point at through a video file, and write the video with an effect on it.
@@ -100,6 +100,7 @@ def _parser() -> Parser:
     _add_track(commands)
     _add_models(commands)
     _add_camera(commands)
+    keys_arguments.add(commands)
     _add_config(commands)
     return parser
 
@@ -113,7 +114,7 @@ def _add_serve(commands: "argparse._SubParsersAction[Parser]") -> None:
         "configuration file.",
         allow_abbrev=False,
     )
-    options.add(serve, SERVER, NETWORK, REACH, CAMERAS, OPERATION)
+    options.add(serve, SERVER, NETWORK, REACH, CAMERAS, JOBS, OPERATION)
     serve.set_defaults(run=_serve)
 
 

@@ -83,6 +83,12 @@ STAGE_SECONDS = histograms(
     ("wait", "compose", "latency", "track"),
 )
 
+JOBS_ENDED = counters(
+    "jobs_ended", "Jobs on whole videos that ended", "state", ("done", "failed", "cancelled")
+)
+
+CREDITS_CHARGED = counter("credits_charged", "Seconds of video that keys were charged for")
+
 MASK_AGE = histogram("mask_age_seconds", "How much older than the picture its masks' picture was")
 
 LOOP_LAG = histogram("event_loop_lag_seconds", "How late the event loop was for what was due")

@@ -47,7 +47,7 @@ class Key:
 
 
 SERVER, NETWORK, REACH = "the server", "the network", "how peers reach it"
-CAMERAS, OPERATION = "cameras", "operation"
+CAMERAS, JOBS, OPERATION = "cameras", "whole videos", "operation"
 
 
 def key(default: object, kind: Kind, meaning: str, group: str, **more: Any) -> Any:
@@ -181,6 +181,32 @@ class Settings:
         otherwise="none, nothing is recorded",
         example="/srv/recordings",
         metavar="FOLDER",
+    )
+    data: Path | None = key(
+        None,
+        PATH,
+        "folder of keys and jobs",
+        JOBS,
+        otherwise="the user's folder for data",
+        example="/srv/segstream",
+        metavar="FOLDER",
+    )
+    fetch_allow: tuple[str, ...] = key(
+        (),
+        NAMES,
+        "hosts and networks (CIDR) that videos may be fetched from although they are private",
+        JOBS,
+        otherwise="none",
+        example="10.1.0.0/16",
+        metavar="NAME[,NAME]",
+    )
+    jobs: int = key(1, whole(1, 64), "videos worked on at once", JOBS, metavar="N")
+    keep_hours: float = key(
+        24.0,
+        decimal(0, 24 * 366),
+        "hours after which a finished job's files are removed",
+        JOBS,
+        metavar="HOURS",
     )
     max_bitrate: int = key(
         MAX_BITRATE,

@@ -61,7 +61,7 @@ async def test_all_is_well(bench: Bench) -> None:
     async with serve(bench) as http:
         status, body = await ask(http, "/healthz")
         assert (status, body["status"]) == (200, "ok")
-        assert body["checks"] == {"worker": "ok", "compositor": "ok"}
+        assert body["checks"] == {"worker": "ok", "compositor": "ok", "data": "ok"}
         assert await ask(http, "/readyz") == (200, {"ready": True})
 
 

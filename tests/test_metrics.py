@@ -48,6 +48,10 @@ async def test_all_series_are_there_from_the_start(http: Http) -> None:
         assert found["segstream_viewers", by] == 0
     for state in ("connecting", "live", "frozen", "waiting", "failed", "ended"):
         assert found["segstream_cameras", state] == 0
+    for state in ("queued", "running"):
+        assert found["segstream_jobs", state] == 0
+    for state in ("done", "failed", "cancelled"):
+        assert ("segstream_jobs_ended_total", state) in found
     assert found["segstream_worker_up", ""] == 1
     assert found["segstream_draining", ""] == 0
     assert found["segstream_worker_restarts_total", ""] == 0

@@ -16,6 +16,7 @@ from stream.cameras import CameraFile, default_path
 from stream.limits import CLOSE_TIMEOUT
 from stream.server import (
     backgrounds,
+    callers,
     camera_routes,
     drain,
     health,
@@ -26,6 +27,7 @@ from stream.server import (
     rtc,
     whep,
     whip,
+    whole_videos,
     wish,
 )
 from stream.server.access import bearer, cross_origin
@@ -60,7 +62,9 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     app[drain.DRAIN] = drain.Drain(settings.drain_seconds)
     app[health.CHECKS] = health.Checks()
     app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(callers.add_remaining)
     app.cleanup_ctx.append(lambda app: _sessions(app, settings, tracker))
+    app.cleanup_ctx.append(lambda app: whole_videos.run(app, settings))
     app.on_shutdown.append(_end_sessions)
     app.router.add_post("/rtc", rtc.post_rtc)
     app.router.add_delete("/rtc/{session}", rtc.delete_rtc)
@@ -74,6 +78,7 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", health.get_readyz)
     app.router.add_get("/metrics", metrics.get_metrics)
+    whole_videos.add_routes(app)
     page.add_routes(app)
     return app
 
@@ -110,7 +115,6 @@ async def _sessions(
     app[CAMERAS] = cameras = _cameras(settings, tracker, pool, ending)
     ending.wait_for("sessions", lambda: len(peers))
     ending.wait_for("viewers", lambda: _viewers(app))
-    app[metrics.SERVER] = metrics.state_of(app, tracker)
     app[health.TRACKER] = tracker
     app[health.CHECKS].add("worker", health.worker(tracker))
     app[health.CHECKS].add("compositor", health.threads(pool))

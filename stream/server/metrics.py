@@ -1,5 +1,6 @@
 """GET /metrics: the process's metrics, and the state of this server at the moment."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 
 from aiohttp import web
@@ -9,24 +10,26 @@ from prometheus_client.registry import Collector
 
 from stream import __version__
 from stream.ingest.source import Phase
+from stream.jobs.store import QUEUED, RUNNING
 from stream.metrics import PREFIX, REGISTRY
 from stream.server.cameras import CAMERAS
 from stream.server.drain import DRAIN
+from stream.server.health import TRACKER
 from stream.server.mjpeg import VIEWERS
 from stream.server.rtc import PEERS
-from stream.worker.supervisor import Supervisor
+from stream.server.submit import SUBMISSIONS
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-SERVER = web.AppKey("metrics", CollectorRegistry)
 
 
 class ServerState(Collector):
     """Asked when somebody asks /metrics, so that nothing has to be kept up to date."""
 
-    def __init__(self, app: web.Application, tracker: Supervisor) -> None:
+    def __init__(self, app: web.Application, jobs: Mapping[str, int]) -> None:
+        """jobs: how many are in each state."""
         self._app = app
-        self._tracker = tracker
+        self._tracker = app[TRACKER]
+        self._jobs = jobs
 
     def collect(self) -> Iterator[Metric]:
         worker, peers = self._tracker.health(), self._app[PEERS]
@@ -39,6 +42,8 @@ class ServerState(Collector):
         for camera in cameras:
             phases[camera.phase] += 1
         yield _gauges("cameras", "Cameras in each state", "state", phases)
+        jobs = {state: self._jobs[state] for state in (QUEUED, RUNNING)}
+        yield _gauges("jobs", "Jobs on whole videos, of all servers of the data", "state", jobs)
         yield _gauge("draining", "1: it ends, and takes no new sessions", draining)
         yield _gauge("worker_up", "1: the tracker's process is at work", worker.state == "ready")
         yield _gauge("worker_silence_seconds", "Since it last said something", worker.silent or 0)
@@ -71,14 +76,10 @@ def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Me
     return made
 
 
-def state_of(app: web.Application, tracker: Supervisor) -> CollectorRegistry:
-    """Of a server whose peers and cameras are there."""
-    registry = CollectorRegistry()
-    registry.register(ServerState(app, tracker))
-    return registry
-
-
 async def get_metrics(request: web.Request) -> web.Response:
     """Prometheus's text format 0.0.4."""
-    text = generate_latest(request.app[SERVER]) + generate_latest(REGISTRY)
+    store = request.app[SUBMISSIONS].jobs.store
+    state = CollectorRegistry()
+    state.register(ServerState(request.app, await asyncio.to_thread(store.counts)))
+    text = generate_latest(state) + generate_latest(REGISTRY)
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})

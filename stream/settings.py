@@ -132,8 +132,8 @@ class Settings:
     ice_servers: tuple[IceServer, ...] = key(
         (),
         ICE_SERVERS,
-        "stun:HOST[:PORT] or turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]; a password is better "
-        "not given as an option, for other users of the machine can read a command line",
+        "servers, as stun:HOST[:PORT] or turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]; better "
+        "not an option if there is a password, for other users can read a command line",
         REACH,
         otherwise="none",
         example="stun:stun.example.org:3478",
@@ -143,7 +143,7 @@ class Settings:
     udp_ports: range | None = key(
         None,
         UDP_PORTS,
-        "of the media; one for each connection and local address",
+        "UDP ports of the media; one for each connection and local address",
         REACH,
         otherwise="any",
         example="50000-50999",
@@ -152,7 +152,7 @@ class Settings:
     public_address: str | None = key(
         None,
         IP_ADDRESS,
-        "that peers send to, behind a NAT that passes the ports on unchanged",
+        "address that peers send to, behind a NAT that passes the ports on unchanged",
         REACH,
         otherwise="none",
         example="203.0.113.7",

@@ -135,7 +135,15 @@ def _cameras(
     settings: Settings, tracker: Supervisor, pool: ThreadPoolExecutor, ending: drain.Drain
 ) -> Cameras:
     file = CameraFile(settings.cameras) if settings.cameras is not None else None
-    return Cameras(tracker, pool, file, settings.record, files=settings.camera_files, drain=ending)
+    return Cameras(
+        tracker,
+        pool,
+        file,
+        settings.record,
+        files=settings.camera_files,
+        drain=ending,
+        max_bitrate=settings.max_bitrate,
+    )
 
 
 def _viewers(app: web.Application) -> int:

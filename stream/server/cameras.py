@@ -22,6 +22,7 @@ from stream.messages import AddText, Event, Rejected, SetEffect, Stats
 from stream.server.drain import Drain
 from stream.server.steering import Steering
 from stream.session import Session
+from stream.settings import MAX_BITRATE
 from stream.worker.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -34,10 +35,15 @@ class Camera:
     """One camera: where its pictures come from, and the session that they go to."""
 
     def __init__(
-        self, config: CameraConfig, tracker: Supervisor, pool: Executor, records: Path | None
+        self,
+        config: CameraConfig,
+        tracker: Supervisor,
+        pool: Executor,
+        records: Path | None,
+        max_bitrate: int,
     ) -> None:
         self.config = config
-        self.session = Session(f"camera-{config.name}", tracker, pool)
+        self.session = Session(f"camera-{config.name}", tracker, pool, max_bitrate=max_bitrate)
         self.recording: Recording | None = None
         self._records = records
         self._stats: Stats | None = None
@@ -155,7 +161,7 @@ class Cameras:
     file: changes in it are followed; None: they are kept in memory only.
     records: the folder for recordings; None: there are none. files: the API may name files.
     drain: once it has begun, no more are added. It does not wait for cameras, which never end by
-    themselves: they are closed with the server.
+    themselves: they are closed with the server. max_bitrate: see Peers.
     """
 
     def __init__(
@@ -167,6 +173,7 @@ class Cameras:
         *,
         files: bool = False,
         drain: Drain | None = None,
+        max_bitrate: int = MAX_BITRATE,
     ) -> None:
         self.files = files
         self._drain = drain or Drain(0)
@@ -175,6 +182,7 @@ class Cameras:
         self._pool = pool
         self._file = file
         self._records = records
+        self._max_bitrate = max_bitrate
         self._cameras: dict[str, Camera] = {}
         self._stamp: tuple[int, int] | None = None
         self._changing = asyncio.Lock()
@@ -259,7 +267,7 @@ class Cameras:
                 await camera.close()
         for name, config in configs.items():
             if name not in self._cameras:
-                camera = Camera(config, self._tracker, self._pool, self._records)
+                camera = Camera(config, self._tracker, self._pool, self._records, self._max_bitrate)
                 self._cameras[name] = camera
                 with logs.about(camera=name):  # and all that is begun for it
                     camera.start()

@@ -4,6 +4,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
+from stream import config as config_file
 from stream.cameras import CameraFile, add, default_path, read_config, remove
 from stream.errors import InputError
 from stream.ingest.address import Kind, shown
@@ -18,21 +19,21 @@ def add_camera(arguments: Namespace) -> str:
     config = read_config(given, files=True)
     if config.address.kind is Kind.FILE and not Path(config.url).is_file():
         raise InputError(f"there is no file {config.url}; wanted one, or rtsp://…")
-    file = CameraFile(default_path())
+    file = _file(arguments)
     file.update(add(config))
     return f"camera {config.name} is in {file.path}; {FOLLOWS}"
 
 
 def remove_camera(arguments: Namespace) -> str:
     """Raises InputError."""
-    file = CameraFile(default_path())
+    file = _file(arguments)
     file.update(remove(arguments.name))
     return f"camera {arguments.name} is no longer in {file.path}; {FOLLOWS}"
 
 
-def table() -> str:
+def table(arguments: Namespace) -> str:
     """A line for each camera, without passwords."""
-    file = CameraFile(default_path())
+    file = _file(arguments)
     cameras = file.read()
     if not cameras:
         return f"no cameras in {file.path}; add one: segstream camera add NAME rtsp://…"
@@ -48,3 +49,8 @@ def table() -> str:
             special.append("record")
         lines.append(" ".join([f"{camera.name:<20}", shown(camera.url), *special]))
     return "\n".join(lines)
+
+
+def _file(arguments: Namespace) -> CameraFile:
+    """The one that a server with the same settings follows."""
+    return CameraFile(config_file.load(path=arguments.config).cameras or default_path())

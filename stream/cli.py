@@ -9,17 +9,13 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
-from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from stream import __version__, network
+from stream import __version__, keys_arguments, options
 from stream.compose.effects import EFFECTS
 from stream.errors import InputError, SegstreamError
-
-if TYPE_CHECKING:
-    from stream.settings import Settings
+from stream.settings import CAMERAS, JOBS, NETWORK, OPERATION, REACH, SERVER
 
 TRACK_HELP = """\
 Track what you point at through a video file, and write the video with an effect on it.
@@ -60,8 +56,8 @@ The cameras that the server reads, each a stream of its own that goes on without
   segstream camera list
   segstream camera remove door
 
-They are kept in $SEGSTREAM_CAMERAS, by default cameras.json in the folder for settings, which a
-running server follows.
+They are kept in the file that the setting 'cameras' names, by default cameras.json in the folder
+for settings, which a running server follows.
 """
 
 X264_PRESETS = (
@@ -104,6 +100,8 @@ def _parser() -> Parser:
     _add_track(commands)
     _add_models(commands)
     _add_camera(commands)
+    keys_arguments.add(commands)
+    _add_config(commands)
     return parser
 
 
@@ -112,17 +110,11 @@ def _add_serve(commands: "argparse._SubParsersAction[Parser]") -> None:
         "serve",
         help="the page and the live streams, for a browser",
         description="Serve the page on which a camera's picture is tracked live. "
-        "An option that is not given is taken from its environment variable: SEGSTREAM_HOST, "
-        "SEGSTREAM_PORT, SEGSTREAM_MODEL and so on.",
+        "An option that is not given is taken from its environment variable, then from the "
+        "configuration file.",
         allow_abbrev=False,
     )
-    serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
-    serve.add_argument("--port", type=int, help="port to listen on (default 8080)")
-    serve.add_argument(
-        "--record", type=Path, metavar="FOLDER", help="for cameras' recordings (default: none)"
-    )
-    _add_network(serve)
-    _add_reach(serve)
+    options.add(serve, SERVER, NETWORK, REACH, CAMERAS, JOBS, OPERATION)
     serve.set_defaults(run=_serve)
 
 
@@ -165,7 +157,7 @@ def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
         metavar="NAME|FILE",
         help="of the effects picture and video: a PNG, JPEG, WebP, or a video",
     )
-    _add_network(track)
+    options.add(track, NETWORK)
     track.add_argument(
         "--crf", type=int, default=20, help="quality, 0 best to 51 smallest (default 20)"
     )
@@ -179,62 +171,6 @@ def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
     track.add_argument("-y", "--overwrite", action="store_true", help="replace OUT if it exists")
     track.add_argument("-q", "--quiet", action="store_true", help="only errors are printed")
     track.set_defaults(run=_track)
-
-
-def _add_network(command: Parser) -> None:
-    group = command.add_argument_group(
-        "the network", "Each is also a variable, SEGSTREAM_MODEL and so on."
-    )
-    group.add_argument(
-        "--model", metavar="NAME[@SIZE]", help="one of 'segstream models list' (default nano)"
-    )
-    group.add_argument(
-        "--weights",
-        type=Path,
-        metavar="PATH",
-        help="your own for this model: a checkpoint, or for nano a folder of exported graphs",
-    )
-    group.add_argument(
-        "--device",
-        metavar="NAME",
-        help="auto, cpu or cuda (default auto: CUDA for a full model if there is one)",
-    )
-    group.add_argument(
-        "--half",
-        action=argparse.BooleanOptionalAction,
-        help="a full model in bfloat16 where that is exact enough (default on CUDA only)",
-    )
-    group.add_argument(
-        "--compile",
-        action=argparse.BooleanOptionalAction,
-        help="compile a full model with PyTorch: a start of minutes, then faster (default no)",
-    )
-
-
-def _add_reach(serve: Parser) -> None:
-    group = serve.add_argument_group(
-        "how peers reach it",
-        "Passwords are better given as variables, SEGSTREAM_ICE_SERVERS and so on: other users "
-        "of the machine can read a command line. SEGSTREAM_TOKEN guards WHIP and WHEP.",
-    )
-    group.add_argument(
-        "--ice-servers",
-        type=network.ice_servers,
-        metavar="URL[,URL]",
-        help="stun:HOST[:PORT] or turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]",
-    )
-    group.add_argument(
-        "--udp-ports",
-        type=network.udp_ports,
-        metavar="FIRST-LAST",
-        help="of the media (default any); one for each connection and local address",
-    )
-    group.add_argument(
-        "--public-address",
-        type=network.public_address,
-        metavar="IP",
-        help="that peers send to, behind a NAT that passes the ports on unchanged",
-    )
 
 
 def _add_models(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -283,30 +219,30 @@ def _add_camera(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     add.add_argument("--record", action="store_true", help="into the server's --record folder")
     add.set_defaults(run=_camera_add)
-    actions.add_parser("list", help="all cameras").set_defaults(run=_camera_list)
+    listed = actions.add_parser("list", help="all cameras")
+    listed.set_defaults(run=_camera_list)
     remove = actions.add_parser("remove", help="read it no longer")
     remove.add_argument("name", metavar="NAME")
     remove.set_defaults(run=_camera_remove)
+    for action in (add, listed, remove):
+        options.add_file(action)
 
 
-def _settings(arguments: argparse.Namespace) -> "Settings":
-    """The environment's, with the options that were given in their place."""
-    from stream.settings import Settings
-
-    given = {
-        field.name: value
-        for field in fields(Settings)
-        if (value := getattr(arguments, field.name, None)) is not None
-    }
-    return replace(Settings.from_environment(), **given)
+def _add_config(commands: "argparse._SubParsersAction[Parser]") -> None:
+    config = commands.add_parser(
+        "config",
+        help="print a configuration file with every setting, its meaning and its default",
+        description="Print a configuration file with every setting, its meaning and its default: "
+        "segstream config > segstream.toml",
+        allow_abbrev=False,
+    )
+    config.set_defaults(run=_config)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
     from stream.server.app import run
 
-    settings = _settings(arguments)
-    if not 0 <= settings.port <= 65535:
-        raise InputError(f"port {settings.port} does not exist; wanted 0 to 65535")
+    settings = options.settings(arguments)
     try:
         run(settings)
     except OSError as error:
@@ -320,7 +256,7 @@ def _track(arguments: argparse.Namespace) -> int:
     from stream.track_command import track
 
     with _termination_raised():
-        track(arguments, _settings(arguments))
+        track(arguments, options.settings(arguments))
     return 0
 
 
@@ -355,7 +291,7 @@ def _camera_add(arguments: argparse.Namespace) -> int:
 def _camera_list(arguments: argparse.Namespace) -> int:
     from stream import camera_command
 
-    print(camera_command.table())
+    print(camera_command.table(arguments))
     return 0
 
 
@@ -363,6 +299,13 @@ def _camera_remove(arguments: argparse.Namespace) -> int:
     from stream import camera_command
 
     print(camera_command.remove_camera(arguments))
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> int:
+    from stream import config
+
+    print(config.commented(), end="")
     return 0
 
 

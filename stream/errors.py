@@ -9,7 +9,10 @@ SegstreamError
 │   └── OfferError       an SDP offer that cannot be answered
 │       └── NoVideo      it is well-formed, but sends no pictures
 ├── LimitError           a limit of stream.limits was passed
-│   └── Busy             the server has no room for another session
+│   ├── Busy             the server has no room for another session
+│   └── TooMany          a key has used what it may at once, or in a day
+├── KeyRefused           a key that is missing, unknown or revoked
+├── NoCredits            a key has fewer credits than the video is long
 └── ModelError           a model or its weights cannot be used
 
 A message names what was given, what was wanted and how to mend it.
@@ -62,6 +65,18 @@ class Busy(LimitError):
     def __init__(self, message: str, retry_after: int = 10) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class TooMany(Busy):
+    code = "too_many"
+
+
+class KeyRefused(SegstreamError):
+    code = "bad_key"
+
+
+class NoCredits(SegstreamError):
+    code = "no_credits"
 
 
 class ModelError(SegstreamError):

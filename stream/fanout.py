@@ -1,5 +1,6 @@
 """One stream to any number of readers, none of whom can hold up another."""
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from stream.errors import Busy
@@ -11,12 +12,14 @@ T = TypeVar("T")
 class Fanout(Generic[T]):
     """Puts each item into the latest-item mailbox of every reader.
 
-    A slow reader loses items and never slows the others or the source; what is lost is counted.
+    A slow reader loses items and never slows the others or the source; what is lost is counted, and
+    told to on_drop.
     Everything is called on the event loop's thread.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, on_drop: Callable[[], None] | None = None) -> None:
         self._limit = limit
+        self._on_drop = on_drop
         self._mailboxes: list[Mailbox[T]] = []
         self._dropped_by_former = 0
         self._closed = False
@@ -33,7 +36,7 @@ class Fanout(Generic[T]):
         """A mailbox for one more reader. Raises Busy."""
         if len(self._mailboxes) >= self._limit:
             raise Busy(f"{self._limit} watch already, which is all that may; try again later")
-        mailbox: Mailbox[T] = Mailbox()
+        mailbox: Mailbox[T] = Mailbox(on_drop=self._on_drop)
         if self._closed:
             mailbox.close()
         else:

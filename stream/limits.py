@@ -125,6 +125,78 @@ MAX_ATTEMPTS = 2
 SNAPSHOT_INTERVAL = 0.8
 """Between two snapshots of a session whose picture moves on, so that a second is never lost."""
 
+MAX_VIDEO = 512 * 1024 * 1024
+"""A video sent or fetched for a job, as a file: ten minutes of 1080p as phones record it."""
+
+MAX_JSON = 64 * 1024 * 1024
+"""A JSON request with a video in a data: URI, which is held in memory; larger ones are uploaded as
+multipart, which is not."""
+
+MAX_FIELD = 1024 * 1024
+"""A multipart field other than the video: prompts on many frames are some 100 KiB."""
+
+MAX_PARTS = 32
+"""Parts of a multipart request: the endpoint knows seven fields."""
+
+UPLOAD_TIMEOUT = 600.0
+"""To send a video: MAX_VIDEO at 7 Mbit/s."""
+
+FETCH_TIMEOUT = 120.0
+"""To fetch a video from a URL, from the first name looked up to the last byte."""
+
+FETCH_SILENCE = 20.0
+"""A server that sends nothing for so long has hung."""
+
+MAX_REDIRECTS = 5
+"""Of a URL: link shorteners and storage services need one to three."""
+
+MAX_DURATION = 3600.0
+"""Of a job's video: at the embedded model's speed on two cores, hours of work."""
+
+MAX_PIXELS = 4096 * 2304
+"""Of a job's picture, 4K video and a little more."""
+
+MAX_JOB_PROMPTS = 1000
+"""Prompts of one job, over all its frames."""
+
+MAX_QUEUED_JOBS = 64
+"""Jobs that wait or run, of all keys together: each holds its video on the disk."""
+
+MAX_INCOMING = 8
+"""Requests whose video is being received, fetched or looked at; each takes MAX_VIDEO of disk."""
+
+MAX_PROBES = 2
+"""Videos looked at at the same time, before they are jobs; others wait their turn."""
+
+MIN_FREE_DISK = 1024 * 1024 * 1024
+"""Left on the disk, else no job is taken: what runs must be able to finish."""
+
+PROBE_TIMEOUT = 60.0
+"""To read through a video's packets, which are not decoded; also its process's CPU time."""
+
+PROBE_MEMORY = 2 * 1024**3
+"""Address space of the process that looks at an unknown file first."""
+
+JOB_MEMORY = 6 * 1024**3
+"""Address space of a job with the embedded model: with all exports and one object, 1.5 GiB at 720p
+and 3.8 GiB at 4K. Full models reserve far more than they use, so theirs is not limited."""
+
+JOB_STALL = 900.0
+"""A job that finishes no picture for so long hangs. It runs when nothing else does, and compiling a
+full model takes minutes."""
+
+JOB_TIME = 120.0
+"""Seconds of CPU time for each second of video, and for the start, after which a job is ended."""
+
+MAX_JOB_STARTS = 3
+"""Times that a job is started, should the server die while it runs."""
+
+CALL_KEPT = 600.0
+"""The result of a call that has been answered: for a client that reads slowly."""
+
+MAX_WAITING_CLIENTS = 64
+"""Connections that follow jobs' progress at the same time."""
+
 MAX_BATCH = 8
 """Sessions in one step on CUDA. On a CPU it is one: nano takes 45 ms for one session and 4 x 73 ms
 for four, in a batch or one after the other, but in a batch every mask is as old as all four."""
@@ -212,3 +284,11 @@ MAX_AGE = 0.300
 
 MAX_BITRATE_SETTING = 8_000_000
 """Bits per second of a returned picture: more shows no difference at 1080p."""
+MAX_CONFIG = 1024 * 1024
+"""A configuration file: a few KiB; TOML that is larger was not written by a person."""
+
+CHECK_TIMEOUT = 2.0
+"""For one check of /healthz: a disk that hangs must not make the answer hang."""
+
+MIN_DISK_FREE = 64 * 1024 * 1024
+"""On the disk of a folder that is written to: less is full within one recording or upload."""

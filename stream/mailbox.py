@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -15,14 +16,16 @@ class Mailbox(Generic[T]):
     """At most `size` items; putting one more drops the oldest and counts it in `dropped`.
 
     Size 1 is the latest-frame slot: a slow reader loses frames and never delays others.
+    on_drop: is told of each.
     One task reads. Everything is called on the event loop's thread.
     """
 
-    def __init__(self, size: int = 1) -> None:
+    def __init__(self, size: int = 1, on_drop: Callable[[], None] | None = None) -> None:
         self._items: deque[T] = deque(maxlen=size)
         self._changed = asyncio.Event()
         self._closed = False
         self.dropped = 0
+        self._on_drop = on_drop
 
     def __len__(self) -> int:
         return len(self._items)
@@ -32,8 +35,15 @@ class Mailbox(Generic[T]):
             return
         if len(self._items) == self._items.maxlen:
             self.dropped += 1
+            if self._on_drop is not None:
+                self._on_drop()
         self._items.append(item)
         self._changed.set()
+
+    @property
+    def oldest(self) -> T | None:
+        """What waits longest, left where it is."""
+        return self._items[0] if self._items else None
 
     async def get(self) -> T:
         """The oldest item, awaited. Raises MailboxClosedError once it is closed."""

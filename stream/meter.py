@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from stream.messages import Stats
+from stream.metrics import FRAMES_IN, FRAMES_OUT, FRAMES_TRACKED, MASK_AGE, STAGE_SECONDS
 
 
 @dataclass(slots=True)
@@ -21,7 +22,11 @@ class Meter:
     mask_ages: list[float] = field(default_factory=list)
 
     def stats(self, size: tuple[int, int], drops: Mapping[str, int]) -> Stats:
-        """The sum; size: of the newest picture, drops: since the session began."""
+        """The sum, which is also added to the metrics; called once.
+
+        size: of the newest picture, drops: since the session began.
+        """
+        self._add_to_metrics()
         elapsed = max(time.monotonic() - self.began, 1e-3)
         width, height = size
         return Stats(
@@ -34,3 +39,12 @@ class Meter:
             mask_age_ms=median(self.mask_ages) * 1e3 if self.mask_ages else None,
             drops=drops,
         )
+
+    def _add_to_metrics(self) -> None:
+        FRAMES_IN.inc(self.arrived)
+        FRAMES_OUT.inc(max(self.left, 0))
+        FRAMES_TRACKED.inc(self.tracked)
+        for latency in self.latencies:
+            STAGE_SECONDS["latency"].observe(latency)
+        for age in self.mask_ages:
+            MASK_AGE.observe(age)

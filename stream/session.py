@@ -51,6 +51,7 @@ from stream.messages import (
     Undo,
 )
 from stream.meter import Meter
+from stream.metrics import FRAMES_DROPPED, STAGE_SECONDS
 from stream.prompts import Box, Point, Text
 from stream.settings import MAX_BITRATE
 from stream.track.words import PERSON, WORDS, query
@@ -90,17 +91,17 @@ class Session:
         self.last_picture = time.monotonic()
         self.has_sound = False
         self.has_ended = False
-        self._viewers: Fanout[Frame] = Fanout(MAX_VIEWERS)
+        self._viewers: Fanout[Frame] = Fanout(MAX_VIEWERS, FRAMES_DROPPED["egress"].inc)
         self._watching = 0
         self._listeners: list[Callable[[av.AudioFrame], None]] = []
-        self._encoding: Mailbox[Frame] = Mailbox()
+        self._encoding: Mailbox[Frame] = Mailbox(on_drop=FRAMES_DROPPED["egress"].inc)
         self.broadcast = Broadcast(self._encoding, max_bitrate)
         self._encoded = 0
         self._tracker = tracker
         self._pool = pool
         self._followers = [] if on_event is None else [on_event]
         self._loop = asyncio.get_running_loop()
-        self._arrived: Mailbox[Frame] = Mailbox()
+        self._arrived: Mailbox[Frame] = Mailbox(on_drop=FRAMES_DROPPED["compose"].inc)
         self._recent: deque[Frame] = deque(maxlen=RECENT_FRAMES)
         self._index = 0
         self._size = (0, 0)
@@ -186,6 +187,7 @@ class Session:
         self.last_picture = time.monotonic()
         self._meter.arrived += 1
         if max(picture.width, picture.height) > MAX_SIDE:
+            FRAMES_DROPPED["too_large"].inc()
             self._complain(
                 LimitError(
                     f"pictures of {picture.width}x{picture.height} are dropped; "
@@ -337,6 +339,14 @@ class Session:
         self._meter = Meter()
         self._has_complained = False
 
+    def queue_ages(self) -> dict[str, float]:
+        """Seconds since the picture that waits in each queue was received."""
+        now = time.monotonic()
+        queues = {"compose": self._arrived.oldest, "egress": self._encoding.oldest}
+        return {
+            name: 0.0 if frame is None else now - frame.received for name, frame in queues.items()
+        }
+
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
 
@@ -380,16 +390,20 @@ class Session:
             except MailboxClosedError:
                 return
             masks, age = self._masks_for(frame)
+            begins = time.monotonic()
             try:
                 picture = await self._loop.run_in_executor(
                     self._pool, self._compositor.compose, frame.picture, masks, frame.index, age
                 )
             except Exception:
+                FRAMES_DROPPED["broken"].inc()
                 # Nothing goes out instead: the bare picture could show what is to be hidden.
                 if not self._has_complained:
                     log.exception("session %s: a picture could not be composited", self.id)
                 self._complain(MediaError("a picture could not be composited; try another effect"))
                 continue
+            STAGE_SECONDS["wait"].observe(begins - frame.received)
+            STAGE_SECONDS["compose"].observe(time.monotonic() - begins)
             self._meter.composed += 1
             self._meter.latencies.append(time.monotonic() - frame.received)
             composed = replace(frame, picture=picture)

@@ -1,59 +1,241 @@
-"""What an operator can set; each is also the environment variable SEGSTREAM_<NAME>."""
+"""What an operator can set. One table: each field is a key of the configuration file, the
+environment variable SEGSTREAM_<NAME> and, unless the table says no, an option."""
 
 import os
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from stream.errors import InputError
+from stream.kinds import (
+    FLAG,
+    ICE_SERVERS,
+    IP_ADDRESS,
+    NAMES,
+    PATH,
+    TEXT,
+    TOKEN,
+    UDP_PORTS,
+    Kind,
+    decimal,
+    one_of,
+    whole,
+)
 from stream.limits import MAX_BITRATE_SETTING
-from stream.network import IceServer, Network, ice_servers, public_address, udp_ports
-
-T = TypeVar("T")
+from stream.network import IceServer, Network
 
 MAX_BITRATE = 6_000_000
 """Bits per second: 720p gains little from more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """host, port: where the server listens; by default only this machine can reach it.
-    model: a name from the catalog.
-    threads: CPU threads of the network; None lets it choose.
-    hosts: names under which browsers may call a server that listens on loopback, when a reverse
-    proxy stands before it.
-    weights: instead of the catalog's: a checkpoint, or for nano a folder of graphs.
-    device: "auto", "cpu" or "cuda". half: bfloat16 autocast of a full model; None: on CUDA only.
-    compile: torch.compile of a full model.
-    min_tracker_rate: masks a second that each session must get for another to be let in.
-    token: what WHIP and WHEP clients must send as a bearer token; None lets everybody in.
-    ice_servers, udp_ports, public_address: see stream.network.Network.
-    cameras: the file of all cameras; None: `segstream serve` takes stream.cameras.default_path.
-    camera_files: the API may add files of this machine as cameras.
-    record: the folder for recordings; None: there are none.
-    max_bitrate: bits per second of a returned picture; viewers' networks lower it.
-    """
+class Key:
+    """meaning: one line, for the file and for --help. otherwise: in words, what None or nothing
+    stands for. example: a value as text, where there is no default to show. group: the heading
+    it stands under. metavar: what --help shows for its value. secret: never printed. option: it
+    is one; other users of the machine can read a command line."""
 
-    host: str = "127.0.0.1"
-    port: int = 8080
-    model: str = "nano"
-    threads: int | None = None
-    hosts: tuple[str, ...] = ()
-    weights: Path | None = None
-    device: str = "auto"
-    half: bool | None = None
-    compile: bool = False
-    min_tracker_rate: float = 5.0
-    token: str | None = field(default=None, repr=False)
-    ice_servers: tuple[IceServer, ...] = ()
-    udp_ports: range | None = None
-    public_address: str | None = None
-    cameras: Path | None = None
-    camera_files: bool = False
-    record: Path | None = None
-    max_bitrate: int = MAX_BITRATE
+    kind: Kind
+    meaning: str
+    group: str
+    otherwise: str = ""
+    example: str = ""
+    metavar: str | None = None
+    secret: bool = False
+    option: bool = True
+
+
+SERVER, NETWORK, REACH = "the server", "the network", "how peers reach it"
+CAMERAS, JOBS, OPERATION = "cameras", "whole videos", "operation"
+
+
+def key(default: object, kind: Kind, meaning: str, group: str, **more: Any) -> Any:
+    """A field of Settings; more: of Key."""
+    described = Key(kind, meaning, group, **more)
+    return field(default=default, metadata={"key": described}, repr=not described.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """half: None: on CUDA only. threads: None lets the network choose. cameras: None: `segstream
+    serve` takes stream.cameras.default_path. All others: see the table's own words; times in
+    seconds."""
+
+    host: str = key("127.0.0.1", TEXT, "address to listen on; 0.0.0.0 for all", SERVER)
+    port: int = key(8080, whole(0, 65535), "TCP port to listen on", SERVER)
+    model: str = key("nano", TEXT, "one of 'segstream models list'", NETWORK, metavar="NAME[@SIZE]")
+    threads: int | None = key(
+        None,
+        whole(1, 1024),
+        "CPU threads of the network",
+        NETWORK,
+        otherwise="all cores",
+        example="4",
+    )
+    hosts: tuple[str, ...] = key(
+        (),
+        NAMES,
+        "names of a reverse proxy before a server that listens on loopback",
+        SERVER,
+        otherwise="none",
+        example="video.example.org",
+        metavar="NAME[,NAME]",
+    )
+    weights: Path | None = key(
+        None,
+        PATH,
+        "your own for this model: a checkpoint, or for nano a folder of exported graphs",
+        NETWORK,
+        otherwise="the published ones",
+        example="/srv/weights.pt",
+        metavar="PATH",
+    )
+    device: str = key(
+        "auto",
+        TEXT,
+        "where it runs: cpu, cuda, or auto, which is CUDA for a full model if there is one",
+        NETWORK,
+        metavar="NAME",
+    )
+    half: bool | None = key(
+        None,
+        FLAG,
+        "a full model in bfloat16 where that is exact enough",
+        NETWORK,
+        otherwise="on CUDA only",
+        example="1",
+    )
+    compile: bool = key(
+        False,
+        FLAG,
+        "compile a full model with PyTorch: a start of minutes, then faster",
+        NETWORK,
+    )
+    min_tracker_rate: float = key(
+        5.0,
+        decimal(0, 1000),
+        "masks a second that each session must get for another to be let in",
+        SERVER,
+        metavar="RATE",
+    )
+    token: str | None = key(
+        None,
+        TOKEN,
+        "what WHIP and WHEP clients must send as a bearer token",
+        REACH,
+        otherwise="none, everybody is let in",
+        example="write-32-random-characters-here",
+        secret=True,
+        option=False,
+    )
+    ice_servers: tuple[IceServer, ...] = key(
+        (),
+        ICE_SERVERS,
+        "servers, as stun:HOST[:PORT] or turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]; better "
+        "not an option if there is a password, for other users can read a command line",
+        REACH,
+        otherwise="none",
+        example="stun:stun.example.org:3478",
+        metavar="URL[,URL]",
+        secret=True,
+    )
+    udp_ports: range | None = key(
+        None,
+        UDP_PORTS,
+        "UDP ports of the media; one for each connection and local address",
+        REACH,
+        otherwise="any",
+        example="50000-50999",
+        metavar="FIRST-LAST",
+    )
+    public_address: str | None = key(
+        None,
+        IP_ADDRESS,
+        "address that peers send to, behind a NAT that passes the ports on unchanged",
+        REACH,
+        otherwise="none",
+        example="203.0.113.7",
+        metavar="IP",
+    )
+    cameras: Path | None = key(
+        None,
+        PATH,
+        "the file of all cameras, which 'segstream camera' changes",
+        CAMERAS,
+        otherwise="cameras.json in the folder for settings",
+        example="/srv/cameras.json",
+        metavar="FILE",
+    )
+    camera_files: bool = key(
+        False,
+        FLAG,
+        "POST /cameras may name files of this machine",
+        CAMERAS,
+    )
+    record: Path | None = key(
+        None,
+        PATH,
+        "folder for cameras' recordings",
+        CAMERAS,
+        otherwise="none, nothing is recorded",
+        example="/srv/recordings",
+        metavar="FOLDER",
+    )
+    data: Path | None = key(
+        None,
+        PATH,
+        "folder of keys and jobs",
+        JOBS,
+        otherwise="the user's folder for data",
+        example="/srv/segstream",
+        metavar="FOLDER",
+    )
+    fetch_allow: tuple[str, ...] = key(
+        (),
+        NAMES,
+        "hosts and networks (CIDR) that videos may be fetched from although they are private",
+        JOBS,
+        otherwise="none",
+        example="10.1.0.0/16",
+        metavar="NAME[,NAME]",
+    )
+    jobs: int = key(1, whole(1, 64), "videos worked on at once", JOBS, metavar="N")
+    keep_hours: float = key(
+        24.0,
+        decimal(0, 24 * 366),
+        "hours after which a finished job's files are removed",
+        JOBS,
+        metavar="HOURS",
+    )
+    max_bitrate: int = key(
+        MAX_BITRATE,
+        whole(300_000, MAX_BITRATE_SETTING),
+        "bits per second of a returned picture; viewers' networks lower it",
+        REACH,
+        metavar="BITS",
+    )
+    drain_seconds: float = key(
+        30.0,
+        decimal(0, 86_400),
+        "seconds that running sessions get to end by themselves after SIGTERM",
+        OPERATION,
+        metavar="SECONDS",
+    )
+    log_format: str = key(
+        "text",
+        one_of("text", "json"),
+        "of the log: text, or json with one object a line",
+        OPERATION,
+        metavar="NAME",
+    )
+    log_level: str = key(
+        "info",
+        one_of("debug", "info", "warning", "error"),
+        "the least that is logged: debug, info, warning or error",
+        OPERATION,
+        metavar="NAME",
+    )
 
     @property
     def network(self) -> Network:
@@ -61,78 +243,35 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
-        """SEGSTREAM_HOST, _PORT, _MODEL, _THREADS, _HOSTS, _WEIGHTS, _DEVICE, _HALF, _COMPILE,
-        _MIN_TRACKER_RATE, _TOKEN, _ICE_SERVERS, _UDP_PORTS, _PUBLIC_ADDRESS, _CAMERAS,
-        _CAMERA_FILES, _RECORD, _MAX_BITRATE.
-
-        Empty means unset; _HALF and _COMPILE are 0 or 1; _HOSTS and _ICE_SERVERS are
-        comma-separated. Raises InputError.
-        """
-        given = os.environ if environment is None else environment
-        default = cls()
-        port = _whole(given, "SEGSTREAM_PORT", 0, 65535)
-        return cls(
-            host=given.get("SEGSTREAM_HOST") or default.host,
-            port=default.port if port is None else port,
-            model=given.get("SEGSTREAM_MODEL") or default.model,
-            threads=_whole(given, "SEGSTREAM_THREADS", 1, 1024),
-            hosts=tuple(
-                host.strip() for host in given.get("SEGSTREAM_HOSTS", "").split(",") if host.strip()
-            ),
-            weights=Path(weights) if (weights := given.get("SEGSTREAM_WEIGHTS")) else None,
-            device=given.get("SEGSTREAM_DEVICE") or default.device,
-            half=None if (half := _whole(given, "SEGSTREAM_HALF", 0, 1)) is None else bool(half),
-            compile=bool(_whole(given, "SEGSTREAM_COMPILE", 0, 1)),
-            min_tracker_rate=_decimal(
-                given, "SEGSTREAM_MIN_TRACKER_RATE", 1000, default.min_tracker_rate
-            ),
-            token=_token(given),
-            ice_servers=_named(given, "SEGSTREAM_ICE_SERVERS", ice_servers) or (),
-            udp_ports=_named(given, "SEGSTREAM_UDP_PORTS", udp_ports),
-            public_address=_named(given, "SEGSTREAM_PUBLIC_ADDRESS", public_address),
-            cameras=Path(cameras) if (cameras := given.get("SEGSTREAM_CAMERAS")) else None,
-            camera_files=bool(_whole(given, "SEGSTREAM_CAMERA_FILES", 0, 1)),
-            record=Path(record) if (record := given.get("SEGSTREAM_RECORD")) else None,
-            max_bitrate=_whole(given, "SEGSTREAM_MAX_BITRATE", 300_000, MAX_BITRATE_SETTING)
-            or default.max_bitrate,
-        )
+        """Of the environment alone; stream.config adds the file. Raises InputError."""
+        return cls(**environment_values(environment))
 
 
-def _token(given: Mapping[str, str]) -> str | None:
-    """RFC 6750 section 2.1: only these characters can stand in the header."""
-    text = given.get("SEGSTREAM_TOKEN")
-    if text and not re.fullmatch(r"[A-Za-z0-9._~+/-]{8,512}=*", text):
-        raise InputError(
-            f"SEGSTREAM_TOKEN has {len(text)} characters, or others than are allowed; "
-            "wanted 8 to 512 of A-Z a-z 0-9 . _ ~ + / -"
-        )
-    return text or None
+def keys() -> list[tuple[Field[Any], Key]]:
+    """The table."""
+    return [(found, found.metadata["key"]) for found in fields(Settings)]
 
 
-def _named(given: Mapping[str, str], name: str, read: Callable[[str], T]) -> T | None:
-    """Read a variable's text, whose name an error begins with."""
-    text = given.get(name)
-    if not text:
-        return None
+def variable(name: str) -> str:
+    return f"SEGSTREAM_{name.upper()}"
+
+
+def environment_values(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What is set there; empty means unset. Raises InputError."""
+    given = os.environ if environment is None else environment
+    return {
+        found.name: parse(key, variable(found.name), text)
+        for found, key in keys()
+        if (text := given.get(variable(found.name)))
+    }
+
+
+def parse(key: Key, where: str, text: str) -> Any:
+    """The value that a text stands for. where: how an error begins. Raises InputError."""
     try:
-        return read(text)
+        return key.kind.read(text)
     except InputError as error:
-        raise InputError(f"{name}: {error}") from error
-
-
-def _whole(given: Mapping[str, str], name: str, least: int, most: int) -> int | None:
-    text = given.get(name)
-    if not text:
-        return None
-    if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
-        raise InputError(f"{name} is {text!r}; wanted a whole number from {least} to {most}")
-    return int(text)
-
-
-def _decimal(given: Mapping[str, str], name: str, most: float, default: float) -> float:
-    text = given.get(name)
-    if not text:
-        return default
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) or float(text) > most:
-        raise InputError(f"{name} is {text!r}; wanted a number from 0 to {most:g}")
-    return float(text)
+        raise InputError(f"{where}: {error}") from error
+    except ValueError:
+        shown = "cannot be used" if key.secret else f"is {text[:100]!r}"
+        raise InputError(f"{where} {shown}; wanted {key.kind.wanted}") from None

@@ -5,15 +5,16 @@ tried and not kept: on 2 cores a 720p clip took no less time, since the network 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from stream.compose.compositor import Compositor
 from stream.cues import Schedule
 from stream.egress.file import VideoWriter
-from stream.frames import Frame
+from stream.frames import Frame, Masks
 from stream.ingest.file import VideoFile
+from stream.media import AudioPacket
 from stream.track.tracker import Tracker
 
 
@@ -31,6 +32,15 @@ class Summary:
         return self.frames / self.elapsed if self.elapsed else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """A picture and its masks, None before the first prompt. time: seconds after the first."""
+
+    frame: Frame
+    time: Fraction
+    masks: Masks | None
+
+
 def track_file(
     source: VideoFile,
     writer: VideoWriter,
@@ -45,21 +55,36 @@ def track_file(
     Raises PromptError when a prompt comes after the last picture, and what the parts raise.
     """
     began = time.monotonic()
+    frames, end = 0, Fraction(0)
+    for item in tracked(source, tracker, schedule):
+        if not isinstance(item, Tracked):
+            writer.write_audio(item)
+            continue
+        writer.write(compositor.compose(item.frame.picture, item.masks))
+        frames += 1
+        end = item.time + item.frame.picture.duration * item.frame.time_base
+        on_frame()
+    return Summary(frames, float(end), time.monotonic() - began)
+
+
+def tracked(
+    source: VideoFile, tracker: Tracker, schedule: Schedule
+) -> Iterator[Tracked | AudioPacket]:
+    """Every picture of `source` with its own masks, and its sound, in the file's order.
+
+    Raises PromptError when a prompt comes after the last picture, and what the parts raise.
+    """
     if source.duration is not None:
         schedule.check_over(source.duration)  # sooner than after all the work
-    frames, now, end = 0, Fraction(0), Fraction(0)
+    now = Fraction(0)
     for item in source:
         if not isinstance(item, Frame):
-            writer.write_audio(item)
+            yield item
             continue
         now = item.pts * item.time_base - source.start
         prompts = schedule.due(now)
         masks = None
         if prompts or tracker.object_ids:
             masks = tracker.step(item.image(tracker.image_size), prompts)
-        writer.write(compositor.compose(item.picture, masks))
-        frames += 1
-        end = now + item.picture.duration * item.time_base
-        on_frame()
+        yield Tracked(item, now, masks)
     schedule.check_over(now)
-    return Summary(frames, float(end), time.monotonic() - began)

@@ -1,9 +1,11 @@
-"""For all tests: torch on one thread, set before anything imports it.
+"""For all tests: torch on one thread, set before anything imports it, and a folder of data.
 
-Its threads wait in a spin, which on a busy machine costs everybody dearly.
+Torch's threads wait in a spin, which on a busy machine costs everybody dearly.
 """
 
+import atexit
 import os
+import shutil
 import tempfile
 
 import pytest
@@ -11,6 +13,9 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 # Not the cameras of who runs the tests.
 os.environ["XDG_CONFIG_HOME"] = f"{tempfile.gettempdir()}/segstream-tests-{os.getpid()}"
+
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="segstream-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

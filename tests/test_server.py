@@ -69,7 +69,9 @@ async def test_healthz_counts_sessions(http: Http, offered: dict[str, str]) -> N
     async def health() -> Any:
         return await (await http.get("/healthz")).json()
 
-    assert await health() == {"status": "ok", "sessions": 0, "cameras": 0, "model": "nano"}
+    first = await health()
+    assert first.pop("checks")["worker"] == "ok"
+    assert first == {"status": "ok", "sessions": 0, "viewers": 0, "cameras": 0, "model": "nano"}
     id = await begin(http, offered)
     assert (await health())["sessions"] == 1
     assert (await http.delete(f"/rtc/{id}")).status == 204
@@ -330,7 +332,7 @@ async def test_an_unknown_model_is_told_at_the_start() -> None:
 async def test_the_process_ends_cleanly_with_a_live_session(stop: signal.Signals) -> None:
     code = (
         "from stream.server.app import run; from stream.settings import Settings; "
-        "run(Settings(port=0))"
+        "run(Settings(port=0, drain_seconds=0))"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-u", "-c", code, stdout=PIPE, stderr=STDOUT

@@ -120,7 +120,7 @@ def test_serve(source, installed, elsewhere):
     )
     try:
         health = json.loads(fetch(server, port, "/healthz"))
-        assert health == {"status": "ok", "sessions": 0, "model": "nano"}
+        assert (health["status"], health["model"]) == ("ok", "nano")
         page = fetch(server, port, "/")
         assert b"<html" in page
         assert b"main.js" in page

@@ -14,6 +14,7 @@ from stream.egress.viewer import Sent, Viewer
 from stream.frames import Frame
 from stream.limits import MAX_AGE
 from stream.mailbox import Mailbox, MailboxClosedError
+from stream.metrics import FRAMES_DROPPED
 from stream.overload import LADDER, Ages, Level
 
 log = logging.getLogger(__name__)
@@ -127,8 +128,10 @@ class Broadcast:
                 continue
             if time.monotonic() - frame.received > MAX_AGE:
                 self.drops.late += 1
+                FRAMES_DROPPED["late"].inc()
             elif self._count % self.quality.every:
                 self.drops.thinned += 1
+                FRAMES_DROPPED["thinned"].inc()
             else:
                 await self._send(frame)
 
@@ -162,6 +165,7 @@ class Broadcast:
             )
         except (av.FFmpegError, ValueError) as error:
             self.drops.failed += 1
+            FRAMES_DROPPED["encoder"].inc()
             if not codec.failures:
                 log.warning("%s cannot encode %s: %s", name, picture, error)
             codec.failures += 1

@@ -38,6 +38,7 @@ class VideoWriter:
     crf: constant quality, 0 to 51, of H.264; VP9's 0 to 63 is scaled to it. Higher is smaller.
     preset: x264's name for how much work it takes over H.264.
     overwrite: an existing file may be replaced.
+    alpha: pictures are yuva420p, with the opacity of each pixel; .webm only.
 
     Raises MediaError for a path that cannot be written, here and when the disk refuses later.
     """
@@ -51,8 +52,10 @@ class VideoWriter:
         crf: int = 20,
         preset: str = "veryfast",
         overwrite: bool = False,
+        alpha: bool = False,
     ) -> None:
         self.path = path
+        self._alpha = alpha
         self._kind = container_of(path)
         check_writable(path, overwrite=overwrite)
         self._target = path.resolve()  # a link stays a link
@@ -166,7 +169,7 @@ class VideoWriter:
             time_base=video.time_base,
         )
         assert isinstance(stream, av.VideoStream)
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "yuva420p" if self._alpha else "yuv420p"
         context = stream.codec_context
         if video.sample_aspect_ratio:
             context.sample_aspect_ratio = video.sample_aspect_ratio
@@ -175,6 +178,9 @@ class VideoWriter:
         else:
             quality = str(round(crf * 63 / 51))
             context.options = {"crf": quality, "b": "0", "deadline": "realtime", "cpu-used": "6"}
+        if self._alpha:
+            stream.metadata["alpha_mode"] = "1"  # where players look
+            context.options = {**context.options, "auto-alt-ref": "0"}  # a must, with alpha
         return stream
 
     def _tag_colours(self, picture: av.VideoFrame) -> None:

@@ -215,6 +215,32 @@ class VideoFile:
         )
 
 
+def length(path: Path) -> tuple[Fraction, int]:
+    """Seconds and pictures of a video file, counted from its packets, whatever its header says.
+
+    Nothing is decoded. Raises MediaError.
+    """
+    first, end, count = None, Fraction(0), 0
+    with _open(path) as container:
+        stream = _video_stream(container, path)
+        tick = 1 / (stream.average_rate or stream.guessed_rate or GUESSED_RATE)
+        base = stream.time_base or Fraction(1, av.time_base)
+        try:
+            for packet in container.demux(stream):
+                if not packet.size:
+                    continue
+                count += 1
+                time = packet.pts if packet.pts is not None else packet.dts
+                if time is None:
+                    end += tick
+                    continue
+                first = time * base if first is None else min(first, time * base)
+                end = max(end, time * base + (packet.duration * base if packet.duration else tick))
+        except av.FFmpegError as error:
+            raise MediaError(f"{path} cannot be read: {media.reason(error)}") from error
+    return max(end - (first or 0), Fraction(0)), count
+
+
 def _open(path: Path) -> "av.container.InputContainer":
     try:
         status = path.stat()

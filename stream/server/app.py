@@ -1,6 +1,7 @@
 """The HTTP application: routes, and what lives as long as the server."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -10,17 +11,23 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from stream import logs
 from stream.cameras import CameraFile, default_path
 from stream.limits import CLOSE_TIMEOUT
 from stream.server import (
     backgrounds,
+    callers,
     camera_routes,
+    drain,
+    health,
+    metrics,
     mjpeg,
     page,
     patches,
     rtc,
     whep,
     whip,
+    whole_videos,
     wish,
 )
 from stream.server.access import bearer, cross_origin
@@ -29,6 +36,8 @@ from stream.server.http import add_headers, errors_as_json, only_same_site
 from stream.settings import Settings
 from stream.worker.launch import engine
 from stream.worker.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 SWITCH_INTERVAL = 0.0005
 """Seconds a thread may keep Python's lock while others want it (Python's own: 0.005), as decoder,
@@ -50,8 +59,12 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
         ]
     )
     app[wish.TOKEN] = settings.token
+    app[drain.DRAIN] = drain.Drain(settings.drain_seconds)
+    app[health.CHECKS] = health.Checks()
     app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(callers.add_remaining)
     app.cleanup_ctx.append(lambda app: _sessions(app, settings, tracker))
+    app.cleanup_ctx.append(lambda app: whole_videos.run(app, settings))
     app.on_shutdown.append(_end_sessions)
     app.router.add_post("/rtc", rtc.post_rtc)
     app.router.add_delete("/rtc/{session}", rtc.delete_rtc)
@@ -63,21 +76,25 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     app.router.add_get("/backgrounds/{name}", backgrounds.get_picture)
     camera_routes.add_routes(app)
     app.router.add_get("/healthz", _healthz)
+    app.router.add_get("/readyz", health.get_readyz)
+    app.router.add_get("/metrics", metrics.get_metrics)
+    whole_videos.add_routes(app)
     page.add_routes(app)
     return app
 
 
 def run(settings: Settings) -> None:
-    """Serve until Ctrl-C or SIGTERM, then end all sessions. Raises ModelError, OSError."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("aioice", "aiortc"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    """Serve until Ctrl-C, or SIGTERM and the end of what runs. Raises ModelError, OSError."""
+    logs.configure(settings)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    app = create_app(replace(settings, cameras=settings.cameras or default_path()))
+    app.on_startup.append(drain.on_signals)
     web.run_app(
-        create_app(replace(settings, cameras=settings.cameras or default_path())),
+        app,
         host=settings.host,
         port=settings.port,
         access_log=None,
+        print=log.info if settings.log_format == "json" else print,
         shutdown_timeout=CLOSE_TIMEOUT,
     )
 
@@ -90,17 +107,48 @@ async def _sessions(
         tracker = Supervisor(engine(settings), settings.min_tracker_rate)
     await asyncio.to_thread(tracker.start)
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="compose")
-    app[rtc.PEERS] = rtc.Peers(
-        tracker, pool, settings.model, settings.network, settings.max_bitrate
+    ending = app[drain.DRAIN]
+    app[rtc.PEERS] = peers = rtc.Peers(
+        tracker, pool, settings.model, settings.network, settings.max_bitrate, ending
     )
     app[mjpeg.POOL], app[mjpeg.VIEWERS] = pool, set()
-    file = CameraFile(settings.cameras) if settings.cameras is not None else None
-    records, files = settings.record, settings.camera_files
-    cameras = app[CAMERAS] = Cameras(tracker, pool, file, records, files=files)
+    app[CAMERAS] = cameras = _cameras(settings, tracker, pool, ending)
+    ending.wait_for("sessions", lambda: len(peers))
+    ending.wait_for("viewers", lambda: _viewers(app))
+    app[health.TRACKER] = tracker
+    app[health.CHECKS].add("worker", health.worker(tracker))
+    app[health.CHECKS].add("compositor", health.threads(pool))
+    if settings.record is not None:
+        with contextlib.suppress(OSError):  # the check says what is wrong
+            settings.record.mkdir(parents=True, exist_ok=True)
+        app[health.CHECKS].add("record", health.folder(settings.record))
     await cameras.start()
+    watch = asyncio.create_task(health.watch_loop())
     yield
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
     await asyncio.to_thread(tracker.stop)
     await asyncio.to_thread(pool.shutdown)
+
+
+def _cameras(
+    settings: Settings, tracker: Supervisor, pool: ThreadPoolExecutor, ending: drain.Drain
+) -> Cameras:
+    file = CameraFile(settings.cameras) if settings.cameras is not None else None
+    return Cameras(
+        tracker,
+        pool,
+        file,
+        settings.record,
+        files=settings.camera_files,
+        drain=ending,
+        max_bitrate=settings.max_bitrate,
+    )
+
+
+def _viewers(app: web.Application) -> int:
+    """Who only watches, by WebRTC or as motion JPEG."""
+    return sum(app[rtc.PEERS].watching.values()) + len(app[mjpeg.VIEWERS])
 
 
 async def _end_sessions(app: web.Application) -> None:
@@ -117,6 +165,14 @@ async def _ice_servers(request: web.Request) -> web.Response:
 
 async def _healthz(request: web.Request) -> web.Response:
     peers = request.app[rtc.PEERS]
-    cameras = len(request.app[CAMERAS])
-    state = {"status": "ok", "sessions": len(peers), "cameras": cameras, "model": peers.model}
-    return web.json_response(state)
+    checks = await request.app[health.CHECKS].run()
+    is_well = all(found == "ok" for found in checks.values())
+    state = {
+        "status": "ok" if is_well else "unwell",
+        "sessions": len(peers),
+        "viewers": _viewers(request.app),
+        "cameras": len(request.app[CAMERAS]),
+        "model": peers.model,
+        "checks": checks,
+    }
+    return web.json_response(state, status=200 if is_well else 503)

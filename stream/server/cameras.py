@@ -9,17 +9,20 @@ from pathlib import Path
 
 from aiohttp import web
 
+from stream import logs
 from stream.cameras import CameraConfig, CameraFile, Configs, add, remove
 from stream.compose.effects import Effect
 from stream.egress.recording import Recording
 from stream.errors import Busy, InputError, SegstreamError
 from stream.ingest.address import Transport, shown
 from stream.ingest.rtsp import Follower
-from stream.ingest.source import MESSAGES
+from stream.ingest.source import MESSAGES, Phase
 from stream.limits import MAX_CAMERAS
 from stream.messages import AddText, Event, Rejected, SetEffect, Stats
+from stream.server.drain import Drain
 from stream.server.steering import Steering
 from stream.session import Session
+from stream.settings import MAX_BITRATE
 from stream.worker.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -32,10 +35,15 @@ class Camera:
     """One camera: where its pictures come from, and the session that they go to."""
 
     def __init__(
-        self, config: CameraConfig, tracker: Supervisor, pool: Executor, records: Path | None
+        self,
+        config: CameraConfig,
+        tracker: Supervisor,
+        pool: Executor,
+        records: Path | None,
+        max_bitrate: int,
     ) -> None:
         self.config = config
-        self.session = Session(f"camera-{config.name}", tracker, pool)
+        self.session = Session(f"camera-{config.name}", tracker, pool, max_bitrate=max_bitrate)
         self.recording: Recording | None = None
         self._records = records
         self._stats: Stats | None = None
@@ -88,6 +96,10 @@ class Camera:
         recording, self.recording = self.recording, None
         if recording is not None:
             await recording.close()
+
+    @property
+    def phase(self) -> Phase:
+        return self._follower.source.look(time.monotonic())
 
     def state(self) -> dict[str, object]:
         """What the API answers; without any password."""
@@ -148,6 +160,8 @@ class Cameras:
 
     file: changes in it are followed; None: they are kept in memory only.
     records: the folder for recordings; None: there are none. files: the API may name files.
+    drain: once it has begun, no more are added. It does not wait for cameras, which never end by
+    themselves: they are closed with the server. max_bitrate: see Peers.
     """
 
     def __init__(
@@ -158,13 +172,17 @@ class Cameras:
         records: Path | None = None,
         *,
         files: bool = False,
+        drain: Drain | None = None,
+        max_bitrate: int = MAX_BITRATE,
     ) -> None:
         self.files = files
+        self._drain = drain or Drain(0)
         self.file_error = ""
         self._tracker = tracker
         self._pool = pool
         self._file = file
         self._records = records
+        self._max_bitrate = max_bitrate
         self._cameras: dict[str, Camera] = {}
         self._stamp: tuple[int, int] | None = None
         self._changing = asyncio.Lock()
@@ -197,6 +215,7 @@ class Cameras:
 
     async def add(self, config: CameraConfig) -> Camera:
         """Raises InputError, Busy, LimitError."""
+        self._drain.check()
         if len(self) >= MAX_CAMERAS:
             raise Busy(f"there are {MAX_CAMERAS} cameras already; remove one first")
         self._tracker.admit()
@@ -248,9 +267,10 @@ class Cameras:
                 await camera.close()
         for name, config in configs.items():
             if name not in self._cameras:
-                camera = Camera(config, self._tracker, self._pool, self._records)
+                camera = Camera(config, self._tracker, self._pool, self._records, self._max_bitrate)
                 self._cameras[name] = camera
-                camera.start()
+                with logs.about(camera=name):  # and all that is begun for it
+                    camera.start()
                 log.info("camera %s: added, %s", name, shown(config.url))
 
 

@@ -3,19 +3,35 @@
 import asyncio
 import ipaddress
 import logging
+import secrets
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from stream.errors import Busy, InputError, LimitError, MediaError, NoVideo, SegstreamError
+from stream.errors import (
+    Busy,
+    InputError,
+    KeyRefused,
+    LimitError,
+    MediaError,
+    NoCredits,
+    NoVideo,
+    SegstreamError,
+    TooMany,
+)
+from stream.jobs.process import JobError
 from stream.limits import BODY_TIMEOUT
+from stream.metrics import RESPONSES
 from stream.server.access import may_cross
 from stream.settings import Settings
 
 log = logging.getLogger(__name__)
 
 STATUS: tuple[tuple[type[SegstreamError], int], ...] = (
+    (KeyRefused, 401),
+    (NoCredits, 406),
+    (TooMany, 429),
     (NoVideo, 422),
     (MediaError, 422),
     (InputError, 400),
@@ -55,6 +71,7 @@ HEADERS = {
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """For every answer, whoever made it."""
     response.headers.update(HEADERS)
+    RESPONSES[f"{response.status // 100}xx"].inc()
 
 
 @web.middleware
@@ -63,7 +80,9 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except SegstreamError as error:
-        status = next(status for kind, status in STATUS if isinstance(error, kind))
+        status = status_of(error)
+        if status == 500:
+            return _our_fault(request, error.code, str(error))
         answer = _error(status, error.code, str(error))
         if isinstance(error, Busy):
             answer.headers["Retry-After"] = str(error.retry_after)
@@ -77,8 +96,14 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
                 answer.headers[name] = error.headers[name]
         return answer
     except Exception:
-        log.exception("%s %s failed", request.method, request.path)
-        return _error(500, "error", "the server failed; its log says why")
+        return _our_fault(request, "error", "the server failed")
+
+
+def status_of(error: SegstreamError) -> int:
+    """The HTTP status that says it."""
+    if isinstance(error, JobError):
+        return error.status
+    return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
 def only_same_site(settings: Settings) -> Middleware:
@@ -87,12 +112,12 @@ def only_same_site(settings: Settings) -> Middleware:
     A page of another site shows in `Origin`. One whose name was pointed at this machine afterwards
     (DNS rebinding) shows in `Host`, which a server on loopback knows beforehand.
     """
-    names = {settings.host, "localhost", *settings.hosts} if _is_loopback(settings.host) else None
+    names = {settings.host, "localhost", *settings.hosts} if is_loopback(settings.host) else None
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         name = urlsplit(f"//{request.host}").hostname or ""
-        if names is not None and name not in names and not _is_loopback(name):
+        if names is not None and name not in names and not is_loopback(name):
             raise web.HTTPForbidden(text=f"this server is not called {name}; see SEGSTREAM_HOSTS")
         origin = request.headers.get("Origin")
         is_foreign = origin is not None and urlsplit(origin).netloc != request.host
@@ -118,11 +143,18 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _our_fault(request: web.Request, code: str, message: str) -> web.Response:
+    """500, with an id under which the log says why; within an except clause."""
+    id = secrets.token_hex(6)
+    log.exception("%s %s failed [%s]", request.method, request.path, id)
+    return _error(500, code, f"{message}; the server's log says why under {id}")
 
 
 def _error(status: int, code: str, message: str) -> web.Response:

@@ -18,6 +18,7 @@ from stream.limits import (
     READ_TIMEOUT,
 )
 from stream.mailbox import Mailbox, MailboxClosedError
+from stream.server.drain import DRAIN
 from stream.session import Session
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ async def stream(request: web.Request, session: Session) -> web.StreamResponse:
     """
     rate = _number(request, "fps", 15, MAX_JPEG_RATE)
     encoder = JpegEncoder(_number(request, "width", 1280, MAX_SIDE))
+    request.app[DRAIN].check()
     viewers = request.app[VIEWERS]
     if len(viewers) >= MAX_CAMERA_VIEWERS:
         raise Busy(f"{MAX_CAMERA_VIEWERS} viewers of JPEG are connected already")

@@ -8,12 +8,15 @@ from concurrent.futures import Executor
 
 from aiohttp import web
 
+from stream import logs
 from stream.errors import Busy, OfferError
 from stream.limits import MAX_CAMERA_VIEWERS, MAX_SDP, MAX_SESSIONS
+from stream.metrics import SESSIONS_STARTED
 from stream.network import Network
 from stream.server import offer
 from stream.server.camera_viewer import CameraViewer
 from stream.server.cameras import CAMERAS, Camera
+from stream.server.drain import Drain
 from stream.server.http import read_body
 from stream.server.offer import Offer
 from stream.server.peer import Peer
@@ -26,7 +29,8 @@ from stream.worker.supervisor import Supervisor
 class Peers:
     """All peers of one server, and who watches them. tracker, pool: shared by their sessions.
 
-    max_bitrate: bits per second of each returned picture.
+    max_bitrate: bits per second of each returned picture. drain: once it has begun, nobody more is
+    let in.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class Peers:
         model: str,
         network: Network | None = None,
         max_bitrate: int = MAX_BITRATE,
+        drain: Drain | None = None,
     ) -> None:
         self.model = model
         self.network = network or Network()
@@ -46,13 +51,31 @@ class Peers:
         self._viewers: dict[str, dict[str, Viewer]] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._answering: set[str] = set()
+        self._drain = drain or Drain(0)
 
     def __len__(self) -> int:
-        return len(self._peers)
+        """Sessions; those who only watch are in `watching`."""
+        return len(self._peers) - self.watching["camera"]
 
     def session(self, id: str) -> Session:
         """Raises aiohttp's HTTPNotFound."""
         return self.peer(id).session
+
+    @property
+    def watching(self) -> dict[str, int]:
+        """Those that only watch: cameras, or sessions (by WHEP)."""
+        return {
+            "camera": sum(isinstance(peer, CameraViewer) for peer in self._peers.values()),
+            "whep": sum(map(len, self._viewers.values())),
+        }
+
+    def queue_ages(self) -> list[dict[str, float]]:
+        """Of each session: see Session.queue_ages. Those of cameras are not among them."""
+        return [
+            peer.session.queue_ages()
+            for peer in self._peers.values()
+            if not isinstance(peer, CameraViewer)
+        ]
 
     def peer(self, id: str, source: str | None = None) -> Peer:
         """source: where it must have come from. Raises aiohttp's HTTPNotFound."""
@@ -82,11 +105,11 @@ class Peers:
         which alone it can be ended. Raises OfferError, Busy,
         aiohttp's HTTPConflict, and what `prepare` raises.
         """
+        self._drain.check()
         id = name or secrets.token_urlsafe(12)
         if id in self._watches or id in self._answering:
             raise web.HTTPConflict(text=f"there is a session {id} already; end it first")
-        sessions = sum(not isinstance(peer, CameraViewer) for peer in self._peers.values())
-        if sessions + len(self._answering) >= MAX_SESSIONS:
+        if len(self) + len(self._answering) >= MAX_SESSIONS:
             raise Busy(f"all {MAX_SESSIONS} sessions are taken; try again later")
         self._tracker.admit()
         peer = Peer(
@@ -95,12 +118,14 @@ class Peers:
             self.network,
             source,
         )
-        return id, await self._answer(id, peer, offer, reached_at, prepare)
+        answer = await self._answer(id, peer, offer, reached_at, prepare)
+        SESSIONS_STARTED.inc()
+        return id, answer
 
     async def accept_viewer(self, offer: Offer, camera: Camera) -> tuple[str, str]:
         """Let a peer watch a camera; returns as `accept` does. Raises OfferError, Busy."""
-        viewers = sum(isinstance(peer, CameraViewer) for peer in self._peers.values())
-        if viewers + len(self._answering) >= MAX_CAMERA_VIEWERS:
+        self._drain.check()
+        if self.watching["camera"] + len(self._answering) >= MAX_CAMERA_VIEWERS:
             raise Busy(f"all {MAX_CAMERA_VIEWERS} viewers are taken; try again later")
         viewer = CameraViewer(camera.session, self.model, self.network, camera.state)
         id = secrets.token_urlsafe(12)
@@ -116,7 +141,8 @@ class Peers:
     ) -> str:
         self._answering.add(id)
         try:
-            answer = await peer.answer(offer, reached_at, prepare)
+            with logs.about(session=peer.session.id):  # and all that is begun for it
+                answer = await peer.answer(offer, reached_at, prepare)
         except BaseException:
             peer.end("its offer was not answered")
             await peer.close()
@@ -134,17 +160,19 @@ class Peers:
 
         Raises OfferError, Busy, aiohttp's HTTPNotFound.
         """
+        self._drain.check()
         id = secrets.token_urlsafe(12)
         viewer = Viewer(id, self.session(session), self.network)
         # From now on, for the session may end while its offer is answered.
         viewers = self._viewers.setdefault(session, {})
         viewers[id] = viewer
-        self._watches[id] = asyncio.create_task(self._watch_viewer(viewers, id, viewer))
-        try:
-            answer = await viewer.answer(offer, reached_at)
-        except BaseException:
-            viewer.end("its offer was not answered")
-            raise
+        with logs.about(session=session):  # and all that is begun for it
+            self._watches[id] = asyncio.create_task(self._watch_viewer(viewers, id, viewer))
+            try:
+                answer = await viewer.answer(offer, reached_at)
+            except BaseException:
+                viewer.end("its offer was not answered")
+                raise
         return id, answer
 
     async def end(self, id: str, source: str) -> None:
@@ -165,7 +193,8 @@ class Peers:
 
     async def _watch(self, id: str, peer: Peer) -> None:
         try:
-            await peer.watch()
+            with logs.about(session=peer.session.id):
+                await peer.watch()
         finally:
             del self._peers[id]
             for viewer in self._viewers.pop(id, {}).values():

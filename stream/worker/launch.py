@@ -10,6 +10,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Protocol
 
+from stream import logs
 from stream.frames import Image, Masks
 from stream.limits import MAX_BATCH
 from stream.settings import Settings
@@ -90,6 +91,7 @@ class NetworkEngine:
 def _load(settings: Settings, max_batch: int | None) -> Engine:
     from stream.track import catalog
 
+    logs.configure(settings, "worker")
     network = catalog.load(
         settings.model,
         threads=settings.threads,

@@ -7,6 +7,7 @@ answered yet. No thread of its own: it is called from several and locks.
 import itertools
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import numpy as np
 from stream.errors import Busy, LimitError, ModelError, SegstreamError
 from stream.frames import Frame, Masks
 from stream.limits import MAX_ATTEMPTS, MAX_COMMANDS, MAX_SESSIONS, RESTART_WINDOW
+from stream.metrics import FRAMES_DROPPED, STAGE_SECONDS
 from stream.worker import wire
 from stream.worker.admission import Admission
 from stream.worker.messages import Command, Done, Failed, Report, Update
@@ -29,10 +31,11 @@ SLOTS = MAX_SESSIONS + 4
 
 @dataclass(slots=True)
 class _Pending:
-    """A command that was not answered. attempts: workers it was given to."""
+    """A command that was not answered. attempts: workers it was given to. since: when it came."""
 
     command: Command
     attempts: int = 0
+    since: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True, eq=False)
@@ -138,6 +141,7 @@ class Streams:
                 return
             if stream.is_new and stream.wants_pictures():
                 stream.dropped += 1
+                FRAMES_DROPPED["tracker"].inc()
             stream.newest, stream.is_new = frame, True
             if stream.wants_pictures():
                 self._changed.notify_all()
@@ -158,6 +162,27 @@ class Streams:
     def dropped(self, session: str) -> int:
         with self._changed:
             return stream.dropped if (stream := self._streams.get(session)) else 0
+
+    @property
+    def is_broken(self) -> bool:
+        """All was given up, and no worker has come since."""
+        return self._broken is not None
+
+    def queue_ages(self) -> dict[str, float]:
+        """Seconds that the oldest unanswered command and the oldest unsent picture have waited."""
+        with self._changed:
+            streams = self._streams.values()
+            commands = [p.since for s in streams for p in s.commands.values()]
+            pictures = [
+                s.newest.received
+                for s in streams
+                if s.newest is not None and s.is_new and s.wants_pictures()
+            ]
+        now = time.monotonic()
+        return {
+            "commands": max(now - min(commands, default=now), 0.0),
+            "tracker": max(now - min(pictures, default=now), 0.0),
+        }
 
     def adopt(self, worker: Worker) -> None:
         """A new worker is there: it is given all sessions as they were last known."""
@@ -260,6 +285,7 @@ class Streams:
                     if (stream := self._numbered(number)) is not None:
                         stream.free.append(buffer)
                         stream.dropped += not seen
+                        FRAMES_DROPPED["tracker"].inc(not seen)
                         self._changed.notify_all()
             case wire.Closed(number):
                 with self._changed:
@@ -282,6 +308,7 @@ class Streams:
                 self._admission.forget(stream.number)
             elif result.seconds is not None:
                 self._admission.measured(stream.number, result.seconds)
+                STAGE_SECONDS["track"].observe(result.seconds)
         commanded = any(done.error is None for done in result.done)
         update = Update(masks, result.sightings, result.can_undo, result.received, commanded)
         failed = () if result.failed is None else (Failed(result.failed),)

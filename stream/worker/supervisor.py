@@ -23,6 +23,7 @@ from stream.limits import (
 )
 from stream.worker import wire
 from stream.worker.admission import Admission
+from stream.worker.health import State, WorkerHealth
 from stream.worker.launch import Launch, spawn
 from stream.worker.link import Link, WorkerLostError
 from stream.worker.messages import Command, Report
@@ -61,6 +62,7 @@ class Supervisor:
         self._step_seconds = 0.0
         self._link: Link | None = None
         self._pinged = self._heard = False
+        self._heard_at = 0.0
         self._deaths: deque[float] = deque()
         self._stopping = threading.Event()
         self._started: Future[None] = Future()
@@ -121,6 +123,30 @@ class Supervisor:
         """Frames of a tracked session that the tracker never saw."""
         return self._streams.dropped(session)
 
+    def queue_ages(self) -> dict[str, float]:
+        """Seconds that what waits longest has waited, by queue."""
+        return self._streams.queue_ages()
+
+    def health(self) -> WorkerHealth:
+        """Called on any thread; never waits for the worker."""
+        state, silent, link = self._state(), None, self._link
+        if link is not None:
+            silent = max(time.monotonic() - self._heard_at, 0.0)
+        return WorkerHealth(state, silent, self._silence_limit, self.restarts)
+
+    def _state(self) -> State:
+        if self._stopping.is_set():
+            return "stopped"
+        if not self._started.done():
+            return "starting"
+        if self._streams.is_broken or not all(thread.is_alive() for thread in self._threads):
+            return "failed"
+        return "restarting" if self._link is None else "ready"
+
+    @property
+    def _silence_limit(self) -> float:
+        return max(self._silence, SLOW_STEPS * self._step_seconds)
+
     def _supervise(self) -> None:
         """One worker after the other."""
         while not self._stopping.is_set():
@@ -154,6 +180,7 @@ class Supervisor:
                 self._step_seconds = hello.step_seconds
             self.words = hello.words
             self._pinged = self._heard = False
+            self._heard_at = time.monotonic()
             self._link = link
             link.listen(self._hear)
             self._streams.adopt(Worker(memory, hello.image_size, link.send))
@@ -171,7 +198,7 @@ class Supervisor:
         Silence is counted in looks, not by the clock: a server that itself stood still for a
         while has not heard the worker, which is not the worker's fault.
         """
-        limit = max(self._silence, SLOW_STEPS * self._step_seconds)
+        limit = self._silence_limit
         looks = 0
         while not self._stopping.is_set():
             if link.ended.wait(limit / LOOKS) and not self._stopping.is_set():
@@ -215,7 +242,7 @@ class Supervisor:
             del mail  # it would keep a closed session alive
 
     def _hear(self, message: wire.FromWorker) -> None:
-        self._heard = True
+        self._heard, self._heard_at = True, time.monotonic()
         match message:
             case wire.Result() | wire.Released() | wire.Closed():
                 self._streams.hear(message)

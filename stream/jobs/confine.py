@@ -1,0 +1,42 @@
+"""What a process that opens strangers' files may use, set by itself before it opens one."""
+
+import contextlib
+import os
+import sys
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None  # type: ignore[assignment]
+
+NICEST = 19
+
+FILE_SIZE = 16 * 1024**3
+"""One file that a job writes: ten times what an hour of 1080p takes."""
+
+
+def confine(memory: int | None, seconds: float) -> None:
+    """memory: bytes of address space; None without limit. seconds: of CPU time, then SIGXCPU."""
+    if resource is None:
+        return
+    if memory is not None:
+        _lower(resource.RLIMIT_AS, memory)
+    _lower(resource.RLIMIT_CPU, int(seconds) + 1)
+    _lower(resource.RLIMIT_FSIZE, FILE_SIZE)
+    _lower(resource.RLIMIT_CORE, 0)
+
+
+def step_back() -> None:
+    """Run only when nothing else wants the CPU: live sessions come first."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(NICEST)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _lower(kind: int, limit: int) -> None:
+    _, most = resource.getrlimit(kind)
+    if most != resource.RLIM_INFINITY:
+        limit = min(limit, most)
+    resource.setrlimit(kind, (limit, most))

@@ -1,0 +1,108 @@
+"""One job from its video to its exports, in a process of its own: `python -m` this.
+
+Orders: {"input", "output", "request", "network", "duration"}: paths of the video and of an empty
+folder, what to do (stream.jobs.request), the settings of the network, seconds of video.
+Reports {"frames"} as it goes, at last {"seconds", "frames"}: of video done.
+"""
+
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from stream.compose import backgrounds
+from stream.errors import LimitError, MediaError
+from stream.ingest.file import VideoFile
+from stream.jobs import exports, talk
+from stream.jobs.confine import confine, step_back
+from stream.jobs.exports.shown import Shown
+from stream.jobs.request import Request, parse
+from stream.limits import JOB_MEMORY, JOB_TIME
+from stream.track import catalog
+from stream.track.tracker import Tracker
+from stream.track_file import Tracked, tracked
+
+REPORT_INTERVAL = 0.25
+"""Seconds between two reports of progress: often enough for a bar that moves."""
+
+LONGER = Fraction(1)
+"""Seconds that pictures may go on after the packets' own times said they end."""
+
+
+def run(
+    source: VideoFile, output: Path, request: Request, tracker: Tracker, reports: talk.Reports
+) -> tuple[int, Fraction]:
+    """Write all exports; returns pictures done and their seconds. Raises what the parts raise."""
+    schedule = request.schedule()
+    schedule.check(source.format.width, source.format.height)
+    name = request.effect.background
+    background = None if request.effect.name != "picture" or not name else backgrounds.load(name)
+    made = exports.create(
+        request.exports,
+        output,
+        source.format,
+        source.audio,
+        request.names,
+        request.effect,
+        background,
+    )
+    frames, end, said = 0, Fraction(0), 0.0
+    try:
+        for item in tracked(source, tracker, schedule):
+            if not isinstance(item, Tracked):
+                for export, has_sound in made:
+                    if has_sound:
+                        export.write_audio(item)
+                continue
+            shown = Shown(item.frame.picture, frames, item.time, item.masks)
+            for export, _ in made:
+                export.write(shown)
+            frames += 1
+            end = item.time + item.frame.picture.duration * item.frame.time_base
+            if time.monotonic() - said >= REPORT_INTERVAL:
+                said = time.monotonic()
+                reports.say(frames=frames)
+        for export, _ in made:
+            export.finish()
+    except BaseException:
+        for export, _ in made:
+            export.abort()
+        raise
+    return frames, end
+
+
+class _Bounded(VideoFile):
+    """Gives up on pictures long after the end that its packets promised."""
+
+    def __init__(self, path: Path, duration: float) -> None:
+        self._end = Fraction(duration) + LONGER
+        super().__init__(path)
+
+    def __iter__(self) -> Any:
+        for item in super().__iter__():
+            if (item.pts or 0) * (item.time_base or 0) - self.start > self._end:
+                raise LimitError("the video goes on after the end that its packets promise")
+            yield item
+
+
+def _work(orders: dict[str, Any], reports: talk.Reports) -> None:
+    step_back()
+    network, duration = orders["network"], orders["duration"]
+    is_embedded = network["model"].partition("@")[0] == catalog.EMBEDDED
+    confine(JOB_MEMORY if is_embedded else None, JOB_TIME * (1 + duration))
+    weights = network.pop("weights")
+    tracker = Tracker(
+        catalog.load(network.pop("model"), weights=weights and Path(weights), **network)
+    )
+    request, path = parse(orders["request"]), Path(orders["input"])
+    request.check_words(tracker.network.spec.words)
+    try:
+        with _Bounded(path, duration) as source:
+            frames, end = run(source, Path(orders["output"]), request, tracker, reports)
+    except (MediaError, LimitError) as error:
+        raise type(error)(str(error).replace(str(path), "the video")) from error
+    reports.say(seconds=float(end), frames=frames)
+
+
+if __name__ == "__main__":
+    raise SystemExit(talk.main(_work))

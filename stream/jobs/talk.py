@@ -1,0 +1,58 @@
+"""What a job's process and the server tell each other: one JSON object a line.
+
+The process reads its orders from standard input, which stays open as long as the server lives;
+when it ends, so does the process. It reports on standard output.
+"""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from stream.errors import InputError, LimitError, SegstreamError
+
+OK = 0
+REFUSED = 2
+"""Exit codes: done, and an error that was reported."""
+
+
+class Reports:
+    """Takes standard output over, so that a library's print does not get between."""
+
+    def __init__(self) -> None:
+        self._file = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+        os.dup2(2, 1)
+
+    def say(self, **report: Any) -> None:
+        self._file.write(json.dumps(report) + "\n")
+
+
+def main(work: Callable[[dict[str, Any], Reports], None]) -> int:
+    """Do `work` with the orders; its SegstreamError is reported."""
+    reports = Reports()
+    orders = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_the_server, daemon=True).start()
+    try:
+        work(orders, reports)
+    except SegstreamError as error:
+        reports.say(error={"code": error.code, "message": str(error), "status": status(error)})
+        return REFUSED
+    except MemoryError:
+        message = "the video needs more memory than a job may use"
+        reports.say(error={"code": "limit", "message": message, "status": 413})
+        return REFUSED
+    return OK
+
+
+def status(error: SegstreamError) -> int:
+    """The HTTP status of what a video, rather than its request, made impossible."""
+    if isinstance(error, InputError):
+        return 422
+    return 413 if isinstance(error, LimitError) else 500
+
+
+def _end_with_the_server() -> None:
+    sys.stdin.read()
+    os._exit(1)

@@ -1,0 +1,59 @@
+"""Who is calling: the header `x-api-key`, and what is left to the key, on every answer."""
+
+import asyncio
+import math
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from stream.errors import KeyRefused, SegstreamError
+from stream.server.http import is_loopback
+from stream.server.keys import Key, Keys
+
+HEADER = "x-api-key"
+REMAINING = "x-remaining-credits"
+
+_CALLER = "segstream.caller"
+
+
+class Access:
+    """host: that the server listens on. While there is no key, loopback needs none."""
+
+    def __init__(self, keys: Keys, host: str) -> None:
+        self.keys = keys
+        self._is_local = is_loopback(host)
+
+    async def identify(self, request: web.Request) -> Key | None:
+        """The caller's key; None for somebody on this machine. Raises KeyRefused."""
+        given = request.headers.get(HEADER)
+        if given is not None:
+            key = await asyncio.to_thread(self.keys.check, given)
+            request[_CALLER] = key.id
+            return key
+        called = urlsplit(f"//{request.host}").hostname or ""
+        is_here = self._is_local and is_loopback(called)
+        if not is_here or await asyncio.to_thread(self.keys.any_valid):
+            raise KeyRefused(f"this server wants a key in the header {HEADER}")
+        request[_CALLER] = None
+        return None
+
+    async def remaining(self, request: web.Request) -> str:
+        """Credits of the caller, in seconds of video; `Infinity` without limit, which JavaScript
+        and Python read as a number."""
+        if _CALLER not in request:
+            try:
+                await self.identify(request)
+            except SegstreamError:
+                return "0"
+        id = request[_CALLER]
+        credits = None if id is None else (await asyncio.to_thread(self.keys.get, id)).credits
+        return "Infinity" if credits is None else f"{math.floor(credits) / 1000:g}"
+
+
+ACCESS = web.AppKey("access", Access)
+
+
+async def add_remaining(request: web.Request, response: web.StreamResponse) -> None:
+    """For every answer of what costs credits, the refusing ones too."""
+    if request.path.startswith(("/v1/", "/jobs")):
+        response.headers[REMAINING] = await request.app[ACCESS].remaining(request)

@@ -1,0 +1,93 @@
+"""Ending gently: nothing new is let in, and what runs gets its time.
+
+SIGTERM begins it; a second one, or SIGINT at any time, ends at once.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+
+from aiohttp import web
+from aiohttp.web_runner import GracefulExit
+
+from stream.errors import Busy
+
+log = logging.getLogger(__name__)
+
+POLL = 0.1
+"""Seconds between two looks at whether all has ended."""
+
+
+class Drain:
+    """seconds: for what runs to end by itself."""
+
+    def __init__(self, seconds: float) -> None:
+        self.has_begun = False
+        self._seconds = seconds
+        self._running: dict[str, Callable[[], int]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def wait_for(self, name: str, count: Callable[[], int]) -> None:
+        """count: how many of them run now; called on the event loop's thread."""
+        self._running[name] = count
+
+    def running(self) -> dict[str, int]:
+        """Only of what there is some."""
+        counts = {name: count() for name, count in self._running.items()}
+        return {name: count for name, count in counts.items() if count}
+
+    def check(self) -> None:
+        """To be called before anything new begins. Raises Busy."""
+        if self.has_begun:
+            raise Busy(
+                "the server ends and takes nothing new; try again in a moment",
+                retry_after=max(round(self._seconds), 1),
+            )
+
+    def begin(self, end: Callable[[], None]) -> None:
+        """Call `end` when nothing runs any more, or the time is over; at once if called again."""
+        if self.has_begun:
+            log.info("told to end again: at once")
+            end()
+            return
+        self.has_begun = True
+        self._task = asyncio.create_task(self._drain(end))
+
+    async def _drain(self, end: Callable[[], None]) -> None:
+        if running := self.running():
+            log.info("draining for %g s at most; %s", self._seconds, _listed(running))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                while self.running():  # noqa: ASYNC110, for anybody may add what is counted
+                    await asyncio.sleep(POLL)
+        if running := self.running():
+            log.warning("drained, not in time; %s", _listed(running))
+        else:
+            log.info("drained: nothing runs any more")
+        end()
+
+
+DRAIN = web.AppKey("drain", Drain)
+
+
+async def on_signals(app: web.Application) -> None:
+    """Let signals drain the server, in place of aiohttp's handlers, which end it at once."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.call_soon(_exit)
+
+    with contextlib.suppress(NotImplementedError):  # Windows has only Ctrl-C, which ends at once
+        loop.add_signal_handler(signal.SIGTERM, app[DRAIN].begin, end)
+        loop.add_signal_handler(signal.SIGINT, _exit)
+
+
+def _exit() -> None:
+    """Raised in the loop itself, not in a task, so that it ends the loop."""
+    raise GracefulExit
+
+
+def _listed(running: dict[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in running.items())

@@ -1,0 +1,43 @@
+"""What the server has for whole videos: keys, jobs and their routes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from stream.database import Database, data_folder
+from stream.jobs.manager import Jobs
+from stream.server import callers, health, hosted, jobs, openapi
+from stream.server.addresses import Allowed
+from stream.server.drain import DRAIN
+from stream.server.keys import Keys
+from stream.server.submit import SUBMISSIONS, Submissions
+from stream.settings import Settings
+
+
+def add_routes(app: web.Application) -> None:
+    app.router.add_post(hosted.PATH, hosted.post)
+    app.router.add_route("*", "/v1/{path:.*}", hosted.unknown)
+    app.router.add_get("/openapi.json", openapi.get)
+    jobs.add_routes(app)
+
+
+async def run(app: web.Application, settings: Settings) -> AsyncIterator[None]:
+    """As long as the server, after its tracker is there.
+
+    Raises InputError when the folder for data cannot be used.
+    """
+    allowed = Allowed(settings.fetch_allow)
+    database = await asyncio.to_thread(Database, data_folder(settings.data))
+    keys = Keys(database)
+    drain = app[DRAIN]
+    work = Jobs(database, keys, settings, drain)
+    drain.wait_for("jobs", lambda: work.running)
+    app[health.CHECKS].add("data", health.folder(database.folder))
+    app[callers.ACCESS] = callers.Access(keys, settings.host)
+    app[SUBMISSIONS] = Submissions(work, allowed, lambda: app[health.TRACKER].words)
+    app[jobs.FOLLOWERS] = set()
+    await work.start()
+    yield
+    await work.stop()
+    await asyncio.to_thread(database.close)

@@ -268,7 +268,8 @@ async def test_what_the_api_adds_is_there_after_a_restart(tmp_path: Path, clip: 
 async def test_a_film_that_is_played_once_ends(http: Http, clip: Path) -> None:
     await add_camera(http, name="film", url=str(clip), loop=False)
     ended = await until(http, "film", state="ended")
-    assert ended["pictures"] + ended["dropped"] == 60
+    # What is overtaken on the way is told with the next picture, and after the last comes none.
+    assert 58 <= ended["pictures"] + ended["dropped"] <= 60
     assert ended["clock_jumps"] == 0
 
 

@@ -69,6 +69,7 @@ async def test_tracker_that_stops_never_shows_the_room(name, trouble, monkeypatc
     seen, number, with_object = [], 0, 0
     with ThreadPoolExecutor(2) as pool:
         session = Session("s", supervisor, pool, lambda event: None)
+        frames = session.watch()
         session.start()
         session.request(1, SetEffect(Effect(name)))
         await asyncio.sleep(0.1)
@@ -78,7 +79,7 @@ async def test_tracker_that_stops_never_shows_the_room(name, trouble, monkeypatc
             for number in range(90):
                 session.receive(room(number))
                 async with asyncio.timeout(10):
-                    frame = await session.output.get()
+                    frame = await frames.get()
                 picture = frame.picture
                 seen.append(stripes(picture))
                 y = Planes.of(picture).y.astype(int)

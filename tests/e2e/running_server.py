@@ -1,5 +1,6 @@
 """The real server, in a process of its own."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -27,7 +28,11 @@ class Server:
     def start(self):
         command = [sys.executable, "-m", "stream.cli", "serve", "--port", str(self.port)]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+            # A page that is still open would hold up its end.
+            environment = {**os.environ, "SEGSTREAM_DRAIN_SECONDS": "0"}
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, stdout=log, stderr=log, env=environment
+            )
         deadline = time.monotonic() + START_TIMEOUT
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

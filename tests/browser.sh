@@ -13,6 +13,8 @@ has_browser() {
 
 missing=
 has_browser || missing=chromium
+# Calls the REST endpoint as the hosted service's users do.
+command -v node >/dev/null || missing="$missing nodejs"
 # Playwright brings its own node, which a bare Debian lacks one library for.
 "$playwright" --version >/dev/null 2>&1 || missing="$missing libatomic1"
 has_camera() {

@@ -91,7 +91,6 @@ async def test_what_goes_wrong(worker: Any, tmp_path: Path) -> None:
     assert await worker("hang", 0.5) == ("limit", 422)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="SCHED_IDLE is Linux's")
 async def test_live_sessions_come_first(worker: Any) -> None:
     (last, _) = await worker("nice")
     assert last == {"nice": 19, "policy": os.SCHED_IDLE}

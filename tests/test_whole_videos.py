@@ -186,8 +186,9 @@ const [base, key, video] = process.argv.slice(2);
 """
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js")
 async def test_called_from_node(files: str, tmp_path: Path) -> None:
+    if shutil.which("node") is None:
+        pytest.fail("no Node.js found; install it, on Debian and Ubuntu: apt-get install nodejs")
     script = tmp_path / "call.cjs"
     script.write_text(NODE)
     async with running(tmp_path / "data", **ALLOW) as server:

@@ -117,7 +117,7 @@ class _OneContext(ABC):
     @abstractmethod
     def _open(self, width: int, height: int, target: Target) -> VideoCodecContext: ...
 
-    def _adapt(self, context: VideoCodecContext, target: Target) -> None:
+    def _adapt(self, context: VideoCodecContext, target: Target) -> None:  # noqa: B027 (VP8 has none)
         """Take on what can change while the encoder runs."""
 
 

@@ -23,6 +23,9 @@ const EFFECTS = {
 const CONTROLS = ["strength", "colour", "backgrounds", "target", "fit"];
 const PACE = 80; // milliseconds between two messages while a slider is dragged
 
+// Digits choose the first effects.
+const KEYS = 9;
+
 /** Asks the session for what a person chooses. Dispatches "error" (detail: text). */
 export class Effects extends EventTarget {
   #group = document.querySelector("#effects");
@@ -127,10 +130,13 @@ export class Effects extends EventTarget {
     input.addEventListener("change", () => this.#choose({ name, target: null }));
     const text = document.createElement("span");
     text.textContent = EFFECTS[name]?.name ?? name;
-    const key = document.createElement("kbd");
-    key.textContent = index + 1;
-    key.setAttribute("aria-hidden", "true");
-    tile.append(input, text, key);
+    tile.append(input, text);
+    if (index < KEYS) {
+      const key = document.createElement("kbd");
+      key.textContent = index + 1;
+      key.setAttribute("aria-hidden", "true");
+      tile.append(key);
+    }
     return tile;
   }
 

@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from rtc_client import Client, Scene
 
 from stream.errors import Busy
-from stream.server.drain import Drain
+from stream.server.drain import POLL, Drain
 
 
 async def test_it_waits_for_all_that_runs() -> None:
@@ -34,6 +34,22 @@ async def test_it_waits_for_all_that_runs() -> None:
     assert not ended.is_set()
     counts["jobs"] = 0
     await asyncio.wait_for(ended.wait(), 10)
+
+
+@pytest.mark.parametrize("again", [Drain.begin, Drain.at_once])
+async def test_it_ends_once_whatever_is_told(again: Callable[[Drain, Callable[[], None]], None]):
+    """What runs ends while the server cleans up; a second end then would break that off."""
+    ends: list[str] = []
+    drain, counts = Drain(20), [1]
+    drain.wait_for("sessions", lambda: counts[0])
+    drain.begin(lambda: ends.append("first"))
+    await asyncio.sleep(0)
+    again(drain, lambda: ends.append("second"))
+    assert ends == ["second"]
+    counts[0] = 0
+    drain.begin(lambda: ends.append("third"))
+    await asyncio.sleep(3 * POLL)
+    assert ends == ["second"]
 
 
 async def test_it_ends_when_the_time_is_over_or_when_told_twice() -> None:

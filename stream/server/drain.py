@@ -25,6 +25,7 @@ class Drain:
 
     def __init__(self, seconds: float) -> None:
         self.has_begun = False
+        self._has_ended = False
         self._seconds = seconds
         self._running: dict[str, Callable[[], int]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -49,11 +50,21 @@ class Drain:
     def begin(self, end: Callable[[], None]) -> None:
         """Call `end` when nothing runs any more, or the time is over; at once if called again."""
         if self.has_begun:
-            log.info("told to end again: at once")
-            end()
+            self.at_once(end)
             return
         self.has_begun = True
         self._task = asyncio.create_task(self._drain(end))
+
+    def at_once(self, end: Callable[[], None]) -> None:
+        """Call `end` without waiting. Only one call ever gets through: a second end would break
+        off what the first has begun to clean up."""
+        if self._has_ended:
+            return
+        log.info("told to end at once")
+        self.has_begun = self._has_ended = True
+        if self._task is not None:
+            self._task.cancel()
+        end()
 
     async def _drain(self, end: Callable[[], None]) -> None:
         if running := self.running():
@@ -66,6 +77,7 @@ class Drain:
             log.warning("drained, not in time; %s", _listed(running))
         else:
             log.info("drained: nothing runs any more")
+        self._has_ended = True
         end()
 
 
@@ -81,7 +93,7 @@ async def on_signals(app: web.Application) -> None:
 
     with contextlib.suppress(NotImplementedError):  # Windows has only Ctrl-C, which ends at once
         loop.add_signal_handler(signal.SIGTERM, app[DRAIN].begin, end)
-        loop.add_signal_handler(signal.SIGINT, _exit)
+        loop.add_signal_handler(signal.SIGINT, app[DRAIN].at_once, end)
 
 
 def _exit() -> None:

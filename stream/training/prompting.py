@@ -15,6 +15,9 @@ Kind = Literal["click", "box", "mask", "word"]
 BOX_NOISE = 0.1
 """Standard deviation of a box's corners, as a share of its sides; SAM's own (arXiv 2304.02643)."""
 
+MOST_BOX_NOISE = 20 / 1024
+"""Of the picture's side; SAM's own. Without it the box around something large says little."""
+
 MIDDLE_SHARE = 0.5
 """Of the clicks that go to a region's middle, as people click; the others go anywhere in it."""
 
@@ -43,8 +46,9 @@ def boxes(masks: NDArray[np.bool_], random: np.random.Generator | None) -> Point
         x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
         box = np.array([[x, y], [x + width - 1, y + height - 1]], np.float32)
         if random is not None:
-            off = random.normal(0, BOX_NOISE, (2, 2)).clip(-2 * BOX_NOISE, 2 * BOX_NOISE)
-            box += off * (width, height)
+            most = MOST_BOX_NOISE * mask.shape[0]
+            off = random.normal(0, BOX_NOISE, (2, 2)) * (width, height)
+            box += off.clip(-most, most)
         corners.append(box.clip(0, mask.shape[0] - 1))
     labels = np.tile(np.array([2, 3], np.int32), (len(masks), 1))
     return points(np.array(corners, np.float32), labels)

@@ -48,12 +48,12 @@ class Stage:
     frozen: int
 
 
-PICTURES = Bout(Recipe(), 8, {"click": 0.5, "box": 0.5})
+PICTURES = Bout(Recipe(), 8, {"click": 0.4, "box": 0.6})
 WORDS = Bout(Recipe(objects=3, spoken=True), 8, {"word": 1.0})
 CLIPS = Bout(
     Recipe(frames=4, objects=3, leaving=0.25, cuts=0.05),
     3,
-    {"click": 0.4, "box": 0.25, "mask": 0.35},
+    {"click": 0.3, "box": 0.35, "mask": 0.35},
     shortest=2,
     clicks=1,
     corrected=0.3,
@@ -61,7 +61,7 @@ CLIPS = Bout(
 LONG_CLIPS = Bout(
     Recipe(frames=8, objects=3, leaving=0.3, cuts=0.05),
     2,
-    {"click": 0.4, "box": 0.25, "mask": 0.35},
+    {"click": 0.3, "box": 0.35, "mask": 0.35},
     shortest=5,
     clicks=1,
     corrected=0.3,
@@ -72,7 +72,7 @@ STAGES = {
     "mixed": Stage(((0.5, PICTURES), (0.15, WORDS), (0.35, CLIPS)), 5e-4, 2),
     "clips": Stage(((0.3, PICTURES), (0.1, WORDS), (0.6, CLIPS)), 4e-4, 2),
     "long-clips": Stage(
-        ((0.25, PICTURES), (0.15, WORDS), (0.4, CLIPS), (0.2, LONG_CLIPS)), 4e-4, 1
+        ((0.2, PICTURES), (0.2, WORDS), (0.45, CLIPS), (0.15, LONG_CLIPS)), 4e-4, 1
     ),
 }
 DEFAULT = "mixed"

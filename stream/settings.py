@@ -112,6 +112,12 @@ class Settings:
         "compile a full model with PyTorch: a start of minutes, then faster",
         NETWORK,
     )
+    window: bool = key(
+        False,
+        FLAG,
+        "look at a window around the objects while they are small: better masks, a bit slower",
+        NETWORK,
+    )
     min_tracker_rate: float = key(
         5.0,
         decimal(0, 1000),

@@ -41,7 +41,7 @@ def track(arguments: argparse.Namespace, settings: Settings) -> Summary:
         check_writable(output, overwrite=arguments.overwrite, source=path)
         compositor = Compositor(float(video.sample_aspect_ratio or 1))
         compositor.set_effects((effect,), {effect.background: background})
-        tracker = Tracker(_network(settings))
+        tracker = Tracker(_network(settings), windowed=settings.window)
         with (
             VideoWriter(
                 output,

@@ -162,12 +162,27 @@ def test_sessions_that_share_steps_do_not_change_each_other(
     supervisor.stop()
 
 
+def test_a_worker_with_windows_takes_larger_pictures(frames: list[Frame]) -> None:
+    supervisor = Supervisor(engine(Settings(window=True)), launch=spawn_unmeasured)
+    supervisor.start()
+    session = Session(supervisor, "a")
+    session.add(1, frames[0])
+    tracker = Tracker(catalog.load("nano"), windowed=True)
+    tracker.step(frames[0].image(tracker.image_size), (click(1).prompt,))
+    for frame in frames[1:4]:
+        theirs = session.track(frame)
+        ours = tracker.step(frame.image(tracker.image_size))
+        assert theirs.logits.shape == ours.logits.shape
+        assert iou(theirs, ours) > 0.95
+    supervisor.stop()
+
+
 def torch_nano() -> Engine:
     """The embedded model's torch weights: the way that the full models go."""
     from stream.track.networks.sam2 import Sam2Network
     from stream.training.checkpoint import nano_model
 
-    return NetworkEngine(Sam2Network(nano_model()), max_batch=2)
+    return NetworkEngine(Sam2Network(nano_model()), max_batch=2, windowed=False)
 
 
 def test_a_network_under_torch(frames: list[Frame], uninterrupted: list[Masks]) -> None:

@@ -90,10 +90,9 @@ def _work(orders: dict[str, Any], reports: talk.Reports) -> None:
     network, duration = orders["network"], orders["duration"]
     is_embedded = network["model"].partition("@")[0] == catalog.EMBEDDED
     confine(JOB_MEMORY if is_embedded else None, JOB_TIME * (1 + duration))
-    weights = network.pop("weights")
-    tracker = Tracker(
-        catalog.load(network.pop("model"), weights=weights and Path(weights), **network)
-    )
+    weights, windowed = network.pop("weights"), network.pop("window")
+    loaded = catalog.load(network.pop("model"), weights=weights and Path(weights), **network)
+    tracker = Tracker(loaded, windowed=windowed)
     request, path = parse(orders["request"]), Path(orders["input"])
     request.check_words(tracker.network.spec.words)
     try:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream.prompts import Box, MaskPrompt, Point, Prompt, Text
 from stream.track import words
@@ -19,6 +20,7 @@ from stream.track.networks.base import (
     Points,
     Tensor,
 )
+from stream.track.window import WHOLE, Square
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,30 @@ LIVE = Policy(corrections_stick=True, skip_hidden=True, revive=True, seek=True)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A picture as the tracker sees it: features, and the source's width and height in pixels."""
+    """A picture as the tracker sees it.
+
+    width, height: of the source in pixels. square: the part of it that the features show.
+    picture: the whole, uint8 [D, D, 3], to look at another part of; None without windows.
+    """
 
     features: Tensor
     width: int
     height: int
+    square: Square = WHOLE
+    picture: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Anchor:
+    """A frame on which the object was seen, to remember it from again in another window.
+
+    clock: the object's, on that frame. picture: as View.picture. logits: [S/4, S/4] over `square`.
+    """
+
+    clock: int
+    picture: NDArray[np.uint8]
+    logits: Tensor
+    square: Square
 
 
 @dataclass(slots=True)
@@ -61,6 +82,10 @@ class TrackedObject:
     word: label of the word that names the object; None when it has none.
     conditioned: the current frame's features after memory attention; None after a restore.
     finding: what was found on the current frame.
+    square: where the finding and the spatial memories lie in the picture.
+    unseen: frames since it was seen.
+    first, corrected, latest: where windows are used, the frame of the first prompt, of the newest
+        one, and the newest on which it was seen.
     """
 
     id: int
@@ -72,6 +97,11 @@ class TrackedObject:
     word: int | None = None
     conditioned: Tensor = None
     finding: Decoded | None = None
+    square: Square = WHOLE
+    unseen: int = 0
+    first: Anchor | None = None
+    corrected: Anchor | None = None
+    latest: Anchor | None = None
 
     @property
     def is_hidden(self) -> bool:
@@ -95,6 +125,9 @@ def advance(
     for tracked, view in zip(objects, views, strict=True):
         if policy.seek and tracked.word is not None and tracked.is_hidden:
             _seek(network, tracked, view)
+        tracked.unseen = tracked.unseen + 1 if tracked.is_hidden else 0
+        if not tracked.is_hidden:
+            tracked.latest = _anchor(tracked, view)
 
 
 def _advance_known(
@@ -140,7 +173,7 @@ def prompt(
         return
     if masks:
         tracked.points = ()
-        tracked.finding = network.decode_mask(view.features, masks[-1].mask)
+        tracked.finding = network.decode_mask(view.features, view.square.cut(masks[-1].mask))
     if points:
         tracked.points = _collect(tracked.points, points)
         tracked.finding = _decode_points(network, tracked, view, policy)
@@ -153,6 +186,21 @@ def prompt(
     else:
         tracked.bank.condition(memory)
     tracked.remembered = True
+    _drop_anchor(tracked, view)
+
+
+def _drop_anchor(tracked: TrackedObject, view: View) -> None:
+    """After a prompt: the object can be remembered from here."""
+    tracked.unseen = 0
+    tracked.corrected = tracked.latest = _anchor(tracked, view)
+    if tracked.first is None or tracked.first.clock == tracked.clock:
+        tracked.first = tracked.corrected
+
+
+def _anchor(tracked: TrackedObject, view: View) -> Anchor | None:
+    if view.picture is None or tracked.finding is None:
+        return None
+    return Anchor(tracked.clock, view.picture, tracked.finding.logits, view.square)
 
 
 def _seek(network: Network, tracked: TrackedObject, view: View) -> None:
@@ -168,6 +216,7 @@ def _seek(network: Network, tracked: TrackedObject, view: View) -> None:
         (spatial,) = network.encode_memory([view.features], [found], prompted=True)
         tracked.bank.condition(Memory(tracked.clock, spatial, found.pointer))
         tracked.remembered = True
+        _drop_anchor(tracked, view)
 
 
 def _collect(
@@ -186,8 +235,11 @@ def _collect(
 def _decode_points(network: Network, tracked: TrackedObject, view: View, policy: Policy) -> Decoded:
     source = np.array([view.width, view.height], np.float32)
     coordinates = np.array([point[:2] for point in tracked.points], np.float32)
+    corner = np.array([view.square.x, view.square.y], np.float32)
     points = Points(
-        coordinates / source * np.float32(network.spec.image_size),
+        (coordinates / source - corner)
+        / np.float32(view.square.side)
+        * np.float32(network.spec.image_size),
         np.array([point[2] for point in tracked.points], np.int32),
     )
     if tracked.conditioned is None:

@@ -18,8 +18,9 @@ from stream.limits import MAX_OBJECTS
 from stream.track.bank import Memory, MemoryBank
 from stream.track.networks.base import Decoded, Network, Spec
 from stream.track.objects import TrackedObject
+from stream.track.window import Square
 
-FORMAT = 2
+FORMAT = 3
 
 
 def pack(objects: Iterable[TrackedObject], network: Network) -> bytes:
@@ -48,6 +49,7 @@ def pack(objects: Iterable[TrackedObject], network: Network) -> bytes:
                 "tracked": known.tracked,
                 "points": known.points,
                 "word": known.word,
+                "square": [known.square.x, known.square.y, known.square.side],
                 "score": finding.score,
                 "iou": finding.iou,
                 "conditioning": [memory.index for memory in bank.conditioning],
@@ -119,6 +121,7 @@ def _object(
         word=None if entry["word"] is None else int(entry["word"]),
         points=tuple((float(x), float(y), int(label)) for x, y, label in entry["points"]),
         finding=finding,
+        square=Square(*(float(share) for share in entry["square"])),
     )
 
 

@@ -11,16 +11,21 @@ from stream.errors import InputError, LimitError, PromptError, UnknownObject
 from stream.frames import Image, Masks
 from stream.limits import KEPT_FRAMES, MAX_OBJECTS, MAX_POINTS, MAX_UNDO
 from stream.prompts import Point, Prompt, Text, check
-from stream.track import words
+from stream.track import settle, window, words
 from stream.track.bank import MemoryBank
 from stream.track.networks.base import Network
 from stream.track.objects import LIVE, OFFICIAL, TrackedObject, View, advance, prompt
 from stream.track.snapshot import pack, unpack
+from stream.track.window import WHOLE, Square
 
 Compat = Literal["live", "official"]
 
 MAX_CONDITIONING = 4
 """Prompted frames an object attends to in live use: each costs as much as a tracked frame."""
+
+DETAIL = 768
+"""Side of the pictures that windows are cut out of, or twice the network's, whichever is more: a
+camera's height."""
 
 
 @dataclass(slots=True)
@@ -39,13 +44,18 @@ class Tracker:
     differs in what a person feels (stream.track.objects.LIVE): corrections stick, at most
     MAX_CONDITIONING of them, the first prompt pinned; an object that is hidden for long is known
     again; a click on a lost object brings it back; a click made on an earlier picture goes there.
+    windowed: look at a window of the picture while all objects are small (stream.track.window);
+    for "live" only.
 
     Not thread-safe: one thread calls it.
     """
 
-    def __init__(self, network: Network, compat: Compat = "live") -> None:
+    def __init__(self, network: Network, compat: Compat = "live", windowed: bool = False) -> None:
         live = compat == "live"
+        if windowed and not live:
+            raise ValueError('windowed is for compat="live": the official predictor has no windows')
         self.network = network
+        self.windowed = windowed
         self.policy = LIVE if live else OFFICIAL
         self._max_conditioning = MAX_CONDITIONING if live else None
         self._objects: dict[int, TrackedObject] = {}
@@ -54,7 +64,10 @@ class Tracker:
 
     @property
     def image_size(self) -> int:
-        return self.network.spec.image_size
+        """Side of the pictures that `step` takes; masks have a quarter of it. Without windows it
+        is the network's input size."""
+        size = self.network.spec.image_size
+        return max(DETAIL, 2 * size) if self.windowed else size
 
     @property
     def object_ids(self) -> tuple[int, ...]:
@@ -67,7 +80,7 @@ class Tracker:
     def step(self, image: Image, prompts: Sequence[Prompt] = ()) -> Masks:
         """Track every object into the next frame, then apply the prompts to it.
 
-        image: the next picture of the stream, at the network's size.
+        image: the next picture of the stream, `image_size` pixels wide and high.
         Returns the masks of all objects on it. Points and boxes of one object in one call are
         decoded together, after its last mask. A prompt with a new object id starts that object.
         Raises PromptError or LimitError with nothing changed.
@@ -103,11 +116,13 @@ class Tracker:
         """What is known of the newest frame. Raises InputError before the first step."""
         if not self._frames:
             raise InputError("no picture yet; call step with a picture first")
-        findings = [found for known in self._objects.values() if (found := known.finding)]
+        objects = [known for known in self._objects.values() if known.finding]
+        findings = [known.finding for known in objects if known.finding]
         side = self.image_size // 4
         logits = np.empty((len(findings), side, side), np.float32)
-        for row, finding in zip(logits, findings, strict=True):
-            row[:] = self.network.to_array(finding.logits)
+        for row, known, finding in zip(logits, objects, findings, strict=True):
+            found = self.network.to_array(finding.logits).astype(np.float32, copy=False)
+            row[:] = window.resample(found, known.square, WHOLE, side) if self.windowed else found
         return Masks(
             self.object_ids,
             logits,
@@ -200,34 +215,56 @@ class Tracker:
             known = frames[0].objects.get(object_id, self._objects[object_id]).copy()
         else:
             known = TrackedObject(object_id, MemoryBank(self.network.spec, self._max_conditioning))
-        prompt(self.network, known, prompts, frames[0].view, self.policy)
+        known = self._prompted(known, prompts, frames[0].view)
         frames[0].objects[object_id] = known.copy()
         for frame in frames[1:]:
+            settle.settle(self.network, known, frame.view.square)
             advance(self.network, [known], [frame.view], self.policy)
             frame.objects[object_id] = known.copy()
         self._objects[object_id] = known
+
+    def _prompted(
+        self, known: TrackedObject, prompts: Sequence[Prompt], view: View
+    ) -> TrackedObject:
+        if self.windowed:
+            return settle.prompt_in_window(self.network, known, prompts, view, self.policy)
+        prompt(self.network, known, prompts, view, self.policy)
+        return known
+
+    def _look(self) -> Square:
+        """The part of the next picture that the network is to see."""
+        if not self.windowed:
+            return WHOLE
+        return settle.settle_together(self.network, list(self._objects.values()))
 
 
 def step_together(trackers: Sequence[Tracker], images: Sequence[Image]) -> list[Masks]:
     """Track all objects of several streams into their next frames, in one batch.
 
     All trackers share one network. Raises InputError, with nothing changed, for a picture that is
-    not of the network's size.
+    not of its tracker's size.
     """
     if not trackers:
         return []
     network = trackers[0].network
-    size = network.spec.image_size
-    for image in images:
+    for tracker, image in zip(trackers, images, strict=True):
+        size = tracker.image_size
         if image.rgb.shape != (size, size, 3):
             raise InputError(f"picture is {image.rgb.shape}; wanted ({size}, {size}, 3)")
-    features = network.encode_images([image.rgb for image in images])
+    squares = [tracker._look() for tracker in trackers]
+    side = network.spec.image_size
+    features = network.encode_images(
+        [window.see(image.rgb, square, side) for image, square in zip(images, squares, strict=True)]
+    )
     for policy in (LIVE, OFFICIAL):
         objects: list[TrackedObject] = []
         views: list[View] = []
-        for tracker, image, encoded in zip(trackers, images, features, strict=True):
+        for tracker, image, square, encoded in zip(
+            trackers, images, squares, features, strict=True
+        ):
             if tracker.policy is policy:
-                view = View(encoded, image.width, image.height)
+                picture = image.rgb if tracker.windowed else None
+                view = View(encoded, image.width, image.height, square, picture)
                 tracker._frames.append(KeptFrame(image.index, view))
                 objects += tracker._objects.values()
                 views += [view] * len(tracker._objects)

@@ -67,22 +67,23 @@ def engine(settings: Settings, max_batch: int | None = None) -> Load:
 
 
 class NetworkEngine:
-    """max_batch: sessions that may share a step."""
+    """max_batch: sessions that may share a step. windowed: see Tracker."""
 
-    def __init__(self, network: Network, max_batch: int) -> None:
+    def __init__(self, network: Network, max_batch: int, windowed: bool) -> None:
         self.max_batch = max_batch
         self._network = network
+        self._windowed = windowed
 
     @property
     def image_size(self) -> int:
-        return self._network.spec.image_size
+        return self.new_tracker().image_size
 
     @property
     def words(self) -> tuple[str, ...]:
         return self._network.spec.words
 
     def new_tracker(self) -> Tracker:
-        return Tracker(self._network)
+        return Tracker(self._network, windowed=self._windowed)
 
     def step(self, trackers: Sequence[Tracker], images: Sequence[Image]) -> list[Masks]:
         return step_together(trackers, images)
@@ -100,7 +101,8 @@ def _load(settings: Settings, max_batch: int | None) -> Engine:
         compile=settings.compile,
         weights=settings.weights,
     )
-    return NetworkEngine(network, max_batch or (MAX_BATCH if _on_cuda(settings) else 1))
+    batch = max_batch or (MAX_BATCH if _on_cuda(settings) else 1)
+    return NetworkEngine(network, batch, settings.window)
 
 
 def _on_cuda(settings: Settings) -> bool:

@@ -35,7 +35,9 @@ class Engine(Protocol):
     """A loaded network, as the worker uses it."""
 
     @property
-    def image_size(self) -> int: ...
+    def image_size(self) -> int:
+        """Side of the pictures that its trackers take."""
+        ...
 
     @property
     def words(self) -> tuple[str, ...]:

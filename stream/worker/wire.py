@@ -85,8 +85,8 @@ ToWorker = Attach | Open | Close | Picture | Do | Fetched | Ping | Stop
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The network is loaded. image_size: S. step_seconds: one step with one object, if measured.
-    words: that objects can be asked for by."""
+    """The network is loaded. image_size: side of the pictures that it takes. step_seconds: one
+    step with one object, if measured. words: that objects can be asked for by."""
 
     image_size: int
     step_seconds: float | None

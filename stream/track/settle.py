@@ -21,23 +21,30 @@ def prompt_in_window(
 ) -> TrackedObject:
     """`known`, with the prompts applied in the part of the picture that suits them.
 
-    A new object whose size a box or a mask tells is started in a window around it; one that was
-    clicked on and turns out to be small is looked at once more, in a window. A known one is
-    corrected in what the view shows, or in the whole picture when the click lies elsewhere.
+    A known object is corrected in what the view shows, if the click lies there. Otherwise a box or
+    a mask says how large the window has to be, and what was clicked on is looked for in the whole
+    picture, and once more in a window when it turns out to be small.
     """
+
+    def answer(square: Square) -> TrackedObject:
+        twin = known.copy()
+        settle(network, twin, square)
+        prompt(network, twin, prompts, _look(network, view, square), policy)
+        return twin
+
     target = pointed_at(prompts, view)
-    if known.bank.conditioning:
-        is_shown = target is not None and view.square.holds(target)
-        return _prompted(network, known, prompts, view, policy, view.square if is_shown else WHOLE)
-    is_sized = any(isinstance(given, BoxPrompt | MaskPrompt) for given in prompts)
-    if target is not None and is_sized:
-        return _prompted(network, known, prompts, view, policy, window.around(target))
-    seen = _prompted(network, known, prompts, view, policy, WHOLE)
+    if target is None:
+        return answer(WHOLE)
+    if known.bank.conditioning and view.square.holds(target):
+        return answer(view.square)
+    if any(isinstance(given, BoxPrompt | MaskPrompt) for given in prompts):
+        return answer(window.around(target))
+    seen = answer(WHOLE)
     found = place(network, seen)
     closer = WHOLE if found is None else window.around(found)
-    if closer == WHOLE or target is None or not closer.holds(target):
+    if closer == WHOLE or not closer.holds(target):
         return seen
-    closely = _prompted(network, known, prompts, view, policy, closer)
+    closely = answer(closer)
     return seen if place(network, closely) is None else closely
 
 
@@ -109,20 +116,6 @@ def pointed_at(prompts: Sequence[Prompt], view: View) -> Box | None:
     for box in boxes[1:]:
         union = union.join(box)
     return union
-
-
-def _prompted(
-    network: Network,
-    known: TrackedObject,
-    prompts: Sequence[Prompt],
-    view: View,
-    policy: Policy,
-    square: Square,
-) -> TrackedObject:
-    twin = known.copy()
-    settle(network, twin, square)
-    prompt(network, twin, prompts, _look(network, view, square), policy)
-    return twin
 
 
 def _look(network: Network, view: View, square: Square) -> View:

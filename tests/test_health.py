@@ -99,6 +99,20 @@ async def test_draining_makes_it_unready(bench: Bench) -> None:
         await eventually(lambda: ended)
 
 
+async def test_a_full_disk_makes_it_unready_but_not_unwell(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve(bench) as http:
+        monkeypatch.setattr(stream.server.health, "MIN_DISK_FREE", 1 << 60)
+        status, body = await ask(http, "/readyz")
+        assert status == 503
+        assert "data: " in body["reason"]
+        assert "MiB free" in body["reason"]
+        status, body = await ask(http, "/healthz")
+        assert (status, body["status"]) == (200, "ok")
+        assert "MiB free" in body["checks"]["data"]
+
+
 async def test_the_state_of_a_supervisor_that_was_not_started_or_was_stopped() -> None:
     bench = Bench()
     assert bench.supervisor.health().state == "starting"

@@ -121,7 +121,7 @@ async def _sessions(
     if settings.record is not None:
         with contextlib.suppress(OSError):  # the check says what is wrong
             settings.record.mkdir(parents=True, exist_ok=True)
-        app[health.CHECKS].add("record", health.folder(settings.record))
+        app[health.CHECKS].add("record", health.folder(settings.record), lasting=True)
     await cameras.start()
     watch = asyncio.create_task(health.watch_loop())
     yield
@@ -166,7 +166,7 @@ async def _ice_servers(request: web.Request) -> web.Response:
 async def _healthz(request: web.Request) -> web.Response:
     peers = request.app[rtc.PEERS]
     checks = await request.app[health.CHECKS].run()
-    is_well = all(found == "ok" for found in checks.values())
+    is_well = request.app[health.CHECKS].is_well(checks)
     state = {
         "status": "ok" if is_well else "unwell",
         "sessions": len(peers),

@@ -28,10 +28,18 @@ class Checks:
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self._lasting: set[str] = set()
         self._running: dict[str, asyncio.Task[str | None]] = {}
 
-    def add(self, name: str, check: Check) -> None:
+    def add(self, name: str, check: Check, lasting: bool = False) -> None:
+        """lasting: a restart does not mend what it finds; the server is not ready, but well."""
         self._checks[name] = check
+        if lasting:
+            self._lasting.add(name)
+
+    def is_well(self, found: dict[str, str]) -> bool:
+        """A restart would mend nothing of what `run` found."""
+        return all(text == "ok" or name in self._lasting for name, text in found.items())
 
     async def run(self) -> dict[str, str]:
         """ "ok" or what is wrong, of each, after CHECK_TIMEOUT at most."""
@@ -115,10 +123,14 @@ async def watch_loop() -> None:
 async def get_readyz(request: web.Request) -> web.Response:
     """Whether new sessions should be sent here. Before the model is loaded, nobody answers."""
     state = request.app[TRACKER].health().state
+    found = await request.app[CHECKS].run()
+    wrong = [f"{name}: {text}" for name, text in found.items() if text != "ok"]
     if request.app[DRAIN].has_begun:
         reason = "draining"
     elif state != "ready":
         reason = f"worker {state}"
+    elif wrong:
+        reason = "; ".join(wrong)
     else:
         return web.json_response({"ready": True})
     return web.json_response({"ready": False, "reason": reason}, status=503)

@@ -33,7 +33,7 @@ async def run(app: web.Application, settings: Settings) -> AsyncIterator[None]:
     drain = app[DRAIN]
     work = Jobs(database, keys, settings, drain)
     drain.wait_for("jobs", lambda: work.running)
-    app[health.CHECKS].add("data", health.folder(database.folder))
+    app[health.CHECKS].add("data", health.folder(database.folder), lasting=True)
     app[callers.ACCESS] = callers.Access(keys, settings.host)
     app[SUBMISSIONS] = Submissions(work, allowed, lambda: app[health.TRACKER].words)
     app[jobs.FOLLOWERS] = set()

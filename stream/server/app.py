@@ -143,6 +143,7 @@ def _cameras(
         files=settings.camera_files,
         drain=ending,
         max_bitrate=settings.max_bitrate,
+        network=settings.network,
     )
 
 

@@ -1,9 +1,8 @@
-"""Publishing: a camera's composited stream to receivers that nobody here wrote, killed and frozen."""
+"""Publishing: a camera's composited stream to receivers not of ours, killed and frozen."""
 
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from fake_tracker import bright_supervisor
-from rtc_client import Scene, eventually
+from rtc_client import eventually
 from rtsp_camera import HEIGHT, WIDTH, Camera, free_port, missing, write_clip
 from test_cameras import Http, add_camera, square, state
 from whip_client import Party
@@ -119,12 +118,16 @@ def last_picture(path: Path) -> tuple[int, np.ndarray]:
     return count, last
 
 
+def processes() -> str:
+    done = subprocess.run(["ps", "axww", "-o", "ppid,args"], capture_output=True, text=True)
+    return done.stdout
+
+
 def writers() -> int:
     """Processes of ours that publish."""
-    done = subprocess.run(["ps", "axww", "-o", "ppid,args"], capture_output=True, text=True)
     return sum(
         line.split(None, 1)[0] == str(os.getpid()) and "stream.egress.writer" in line
-        for line in done.stdout.splitlines()[1:]
+        for line in processes().splitlines()[1:]
     )
 
 
@@ -166,10 +169,27 @@ async def test_rtsp_is_recorded_by_gstreamer_killed_and_found_again(
         again.kill()
 
 
+def write_noise(path: Path) -> Path:
+    """What takes megabits: only then the buffers on the way to who reads nothing are soon full."""
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.options = {"preset": "ultrafast", "qp": "30"}
+        for _ in range(30):
+            pixels = random.integers(0, 255, (HEIGHT * 3 // 2, WIDTH), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "yuv420p")))
+        container.mux(stream.encode(None))
+    return path
+
+
 async def test_a_frozen_target_is_given_up_and_holds_up_nobody(
-    http: Http, clip: Path, recorder: Camera
+    http: Http, tmp_path: Path, recorder: Camera
 ) -> None:
-    await add_camera(http, name="film", url=str(clip), publish=[recorder.url("record")])
+    noise = write_noise(tmp_path / "noise.mp4")
+    await add_camera(
+        http, name="film", url=str(noise), effect="none", publish=[recorder.url("record")]
+    )
     await until(http, state="live")
     viewer = Party(watches=("video",))
     await viewer.begin(http, "/whep/camera/film")
@@ -203,8 +223,7 @@ async def test_credentials_are_used_and_shown_to_nobody(
         told = await response.text()
         assert response.headers["Location"] == "/cameras/film/publications/2"
     await until(http, state="live")
-    processes = subprocess.run(["ps", "axww"], capture_output=True, text=True).stdout
-    everything = told + json.dumps(await state(http, "film")) + caplog.text + processes
+    everything = told + json.dumps(await state(http, "film")) + caplog.text + processes()
     assert "s3cret" not in everything
     assert "wr0ng" not in everything
     assert "rtsp://***@127.0.0.1" in everything
@@ -273,7 +292,7 @@ async def test_whip_endpoints_that_refuse(http: Http, clip: Path) -> None:
     port = http.port
     await add_camera(http, name="film", url=str(clip))
     for path, failure in (
-        ("/nothing", "not_found"),
+        ("/whep/nobody", "not_found"),
         ("/whip?effect=sepia", "refused"),
     ):
         url = f"http://127.0.0.1:{port}{path}"

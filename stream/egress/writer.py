@@ -7,12 +7,10 @@ holds up this process, which can be killed, and nothing else. It ends when its s
 import contextlib
 import io
 import os
-import select
 import socket
 import struct
 import sys
 import threading
-import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -34,6 +32,7 @@ from stream.egress.writer_messages import (
     read_order,
 )
 from stream.limits import CLOSE_TIMEOUT, PUBLISH_BUFFER, PUBLISH_SILENCE
+from stream.parent import end_with_parent
 
 FORMATS = {Kind.RTSP: "rtsp", Kind.RTMP: "flv", Kind.SRT: "mpegts"}
 
@@ -111,7 +110,8 @@ def bound_sockets() -> None:
             with socket.socket(fileno=os.dup(int(path.name))) as found:
                 if found.type == socket.SOCK_STREAM and found.family != socket.AF_UNIX:
                     found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PUBLISH_BUFFER)
-                    milliseconds = struct.pack("i", round(PUBLISH_SILENCE * 1000))
+                    # Later than the server sees that nothing is taken; for when nothing is sent.
+                    milliseconds = struct.pack("i", round(2 * PUBLISH_SILENCE * 1000))
                     found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
@@ -146,18 +146,8 @@ def say(report: Report) -> None:
     sys.stdout.buffer.flush()
 
 
-def end_with_server() -> None:
-    """End, even in the middle of FFmpeg, soon after whoever writes to standard input is gone."""
-    poll = select.poll()
-    poll.register(sys.stdin.fileno(), 0)  # errors and hang-ups are always told
-    while not poll.poll(1000):
-        pass
-    time.sleep(1.0)  # what was asked for last may still be done
-    os._exit(0)
-
-
 def main() -> None:
-    threading.Thread(target=end_with_server, daemon=True).start()
+    end_with_parent()
     say(Ready())
     if (closed := publish()) is not None:
         with contextlib.suppress(BrokenPipeError):

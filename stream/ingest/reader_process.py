@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import tempfile
 from fractions import Fraction
 
 import av
@@ -25,6 +24,7 @@ from stream.ingest.reader_messages import (
     encode,
     shapes,
 )
+from stream.memory import shared_memory
 
 TIME_BASE = Fraction(1, TICKS)
 
@@ -39,7 +39,7 @@ class Reader:
     @classmethod
     async def start(cls) -> "Reader":
         """Raises ChildDied, OSError."""
-        descriptor = _shared_memory()
+        descriptor = shared_memory("segstream-camera", SLOTS * SLOT_BYTES)
         try:
             memory = mmap.mmap(descriptor, SLOTS * SLOT_BYTES)
             child = await Child.start(
@@ -86,14 +86,3 @@ class Reader:
     async def kill(self) -> None:
         """End it, whatever it does. May be called more than once."""
         await self._child.kill()
-
-
-def _shared_memory() -> int:
-    """A file in memory that never has a name, so nothing is left behind however anyone ends."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("segstream-camera")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, SLOTS * SLOT_BYTES)
-    return descriptor

@@ -57,6 +57,8 @@ class Viewer:
         self.connection.end(reason)
 
     async def _check_alive(self) -> None:
+        if self._session.has_ended:  # a camera's, which nobody else tells
+            self.end("its session ended")
         now, connected = time.monotonic(), self.connection.connected
         if connected is None:
             if now - self.connection.began > CONNECT_TIMEOUT:

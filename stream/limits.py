@@ -88,6 +88,10 @@ MAX_JPEG_SCANS = 100
 MAX_ENCODED = 30
 """Received pictures that wait for the decoder, a second of them; then it starts afresh."""
 
+MAX_ENCODED_AGE = 0.25
+"""Seconds that the first of them may have waited. A decoder that merely was held up catches up with
+as much within 50 ms; one that is starved would leave all pictures a second old, as was measured."""
+
 KEPT_SIDE = 1920
 """Uploaded backgrounds are kept at this longest side: a camera shows no more, and sixteen sessions
 with four pictures of MAX_SIDE each would take 3 GB."""

@@ -155,7 +155,7 @@ async def test_one_encoding_serves_all_and_joining_costs_one_keyframe(
     watched = Watched()
     watched.broadcast.start()
     watched.frames.put(moving_frame(0))
-    await eventually(lambda: watched.broadcast._count)
+    await eventually(lambda: not len(watched.frames))
     assert watched.broadcast.encoded == 0, "nothing is encoded for nobody"
     first = watched.watch("H264")
     await watched.show(5)

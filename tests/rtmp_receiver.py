@@ -5,6 +5,7 @@ to the file PICTURE.
 """
 
 import json
+import os
 import sys
 
 import av
@@ -19,7 +20,8 @@ def main(url, picture):
             seconds = float(frame.pts * frame.time_base)
             size = [frame.width, frame.height]
             if number % 10 == 9:
-                cv2.imwrite(picture, frame.to_ndarray(format="bgr24"))
+                cv2.imwrite(f"{picture}.part.png", frame.to_ndarray(format="bgr24"))
+                os.replace(f"{picture}.part.png", picture)
             print(json.dumps({"size": size, "seconds": seconds}), flush=True)
 
 

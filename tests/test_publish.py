@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from fake_tracker import bright_supervisor
-from rtc_client import eventually
+from rtc_client import Scene, Tone, eventually
 from rtsp_camera import HEIGHT, WIDTH, Camera, free_port, missing, write_clip
 from test_cameras import Http, add_camera, square, state
 from whip_client import Party
@@ -346,3 +346,39 @@ async def test_the_publications_of_a_camera_end_with_it(
     assert writers() == 1
     assert (await http.delete("/cameras/film")).status == 204
     assert writers() == 0
+
+
+async def test_a_session_is_published_with_its_sound_and_ends(tmp_path: Path) -> None:
+    settings, bearer = Settings(token="s3cret-token"), {"Authorization": "Bearer s3cret-token"}
+    async with TestClient(TestServer(create_app(settings, bright_supervisor()))) as http:
+        publisher = Party(Scene(), Tone())
+        await publisher.begin(http, "/whip?session=studio&effect=none", **bearer)
+        path = "/sessions/studio/publications"
+        whip = f"http://s3cret-token@127.0.0.1:{http.port}/whip?session=far&effect=none"
+        async with http.post(path, json={"url": whip}) as response:
+            assert response.status == 401
+        device = {"url": "v4l2:///dev/video10"}
+        async with http.post(path, json=device, headers=bearer) as response:
+            assert response.status == 400
+        async with http.post(path, json={"url": whip}, headers=bearer) as response:
+            assert response.status == 201
+            assert response.headers["Location"] == f"{path}/1"
+
+        async def phase() -> str:
+            async with http.get(path, headers=bearer) as response:
+                [found] = (await response.json())["publications"]
+                return str(found["state"])
+
+        for _ in range(400):
+            if await phase() == "live":
+                break
+            await asyncio.sleep(0.05)
+        viewer = Party(watches=("video", "audio"))
+        await viewer.begin(http, "/whep/far", **bearer)
+        await viewer.until(lambda: len(viewer.pictures) > 5 and len(viewer.sounds) > 10, WAIT)
+        assert (await http.delete("/whip/studio", headers=bearer)).status == 200
+        async with http.get(path, headers=bearer) as response:
+            assert response.status == 404
+        assert (await http.post("/whep/far", headers=bearer)).status == 404
+        await viewer.close()
+        await publisher.close()

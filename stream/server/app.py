@@ -24,6 +24,7 @@ from stream.server import (
     mjpeg,
     page,
     patches,
+    publication_routes,
     rtc,
     whep,
     whip,
@@ -75,6 +76,7 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     app.router.add_get("/backgrounds", backgrounds.get_names)
     app.router.add_get("/backgrounds/{name}", backgrounds.get_picture)
     camera_routes.add_routes(app)
+    publication_routes.add_routes(app)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", health.get_readyz)
     app.router.add_get("/metrics", metrics.get_metrics)

@@ -1,17 +1,13 @@
 """/cameras: what there is, how it is, and what can be watched of it (docs/cameras.md)."""
 
-import json
-from typing import Any
-
 from aiohttp import web
 
 from stream.cameras import read_config
 from stream.egress import target
-from stream.errors import InputError
 from stream.limits import MAX_CAMERA_BODY
 from stream.server import mjpeg
 from stream.server.cameras import CAMERAS, Camera
-from stream.server.http import read_body
+from stream.server.http import read_json
 from stream.server.rtc import PEERS
 
 
@@ -23,8 +19,6 @@ def add_routes(app: web.Application) -> None:
     router.add_delete("/cameras/{name}", _delete)
     router.add_post("/cameras/{name}/recording", _post_recording)
     router.add_delete("/cameras/{name}/recording", _delete_recording)
-    router.add_post("/cameras/{name}/publications", _post_publication)
-    router.add_delete("/cameras/{name}/publications/{id}", _delete_publication)
     router.add_get("/cameras/{name}/mjpeg", _camera_mjpeg)
     router.add_get("/cameras/{name}/snapshot.jpg", _camera_snapshot)
     router.add_get("/sessions/{session}/mjpeg", _session_mjpeg)
@@ -38,7 +32,7 @@ async def _list(request: web.Request) -> web.Response:
 
 
 async def _post(request: web.Request) -> web.Response:
-    given = await _read_json(request)
+    given = await read_json(request, MAX_CAMERA_BODY)
     cameras = request.app[CAMERAS]
     config = read_config(given, files=cameras.files)
     for publish in config.publish:
@@ -68,23 +62,6 @@ async def _delete_recording(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def _post_publication(request: web.Request) -> web.Response:
-    """Until it is deleted, or the camera or the server ends; what is to be kept is in the camera's
-    own `publish`."""
-    camera, given = _camera(request), await _read_json(request)
-    if not isinstance(given, dict) or set(given) != {"url"}:
-        raise InputError('wanted a target like {"url": "rtmp://host/app/key"}')
-    cameras = request.app[CAMERAS]
-    id = camera.publications.add(target.read(given["url"], files=cameras.files))
-    location = {"Location": f"/cameras/{camera.config.name}/publications/{id}"}
-    return web.json_response(camera.publications.state(id), status=201, headers=location)
-
-
-async def _delete_publication(request: web.Request) -> web.Response:
-    await _camera(request).publications.remove(request.match_info["id"])
-    return web.Response(status=204)
-
-
 async def _camera_mjpeg(request: web.Request) -> web.StreamResponse:
     return await mjpeg.stream(request, _camera(request).session)
 
@@ -99,18 +76,6 @@ async def _session_mjpeg(request: web.Request) -> web.StreamResponse:
 
 async def _session_snapshot(request: web.Request) -> web.Response:
     return await mjpeg.snapshot(request, request.app[PEERS].session(request.match_info["session"]))
-
-
-async def _read_json(request: web.Request) -> Any:
-    """Raises InputError, LimitError, aiohttp's HTTPUnsupportedMediaType."""
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(
-            text=f"content type is {request.content_type}; wanted application/json"
-        )
-    try:
-        return json.loads(await read_body(request, MAX_CAMERA_BODY))
-    except (ValueError, RecursionError) as error:
-        raise InputError("body is no JSON") from error
 
 
 def _camera(request: web.Request) -> Camera:

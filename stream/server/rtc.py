@@ -20,6 +20,7 @@ from stream.server.drain import Drain
 from stream.server.http import read_body
 from stream.server.offer import Offer
 from stream.server.peer import Peer
+from stream.server.publications import Publications
 from stream.server.viewer import Viewer
 from stream.session import Session
 from stream.settings import MAX_BITRATE
@@ -50,6 +51,7 @@ class Peers:
         self._peers: dict[str, Peer] = {}
         self._viewers: dict[str, dict[str, Viewer]] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
+        self._publications: dict[str, Publications] = {}
         self._answering: set[str] = set()
         self._drain = drain or Drain(0)
 
@@ -82,6 +84,16 @@ class Peers:
         if id not in self._peers or source not in (None, self._peers[id].source):
             raise web.HTTPNotFound(text=f"no session {id[:40]}; it has ended or never was")
         return self._peers[id]
+
+    def publications(self, id: str) -> Publications:
+        """What a session is published to; a camera has its own. Raises aiohttp's HTTPNotFound."""
+        peer = self.peer(id)
+        if isinstance(peer, CameraViewer):
+            raise web.HTTPNotFound(text=f"{id[:40]} watches a camera; publish the camera itself")
+        if id not in self._publications:
+            made = Publications(f"session {id}", peer.session, self.network)
+            self._publications[id] = made
+        return self._publications[id]
 
     def viewer(self, watched: str, id: str) -> Viewer:
         """watched: a session's id, or what `camera_key` gives. Raises aiohttp's HTTPNotFound."""
@@ -198,6 +210,8 @@ class Peers:
                 await peer.watch()
         finally:
             del self._peers[id]
+            if id in self._publications:
+                await self._publications.pop(id).close()
             for viewer in self._viewers.get(id, {}).values():
                 viewer.end("its session ended")
             del self._watches[id]

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -162,7 +163,7 @@ async def _end_sessions(app: web.Application) -> None:
 
 async def _ice_servers(request: web.Request) -> web.Response:
     """For the page, which needs TURN as much as anybody."""
-    servers = wish.for_browsers(request.app[rtc.PEERS].network.ice_servers)
+    servers = wish.for_browsers(request.app[rtc.PEERS].network.servers(time.time()))
     return web.json_response({"iceServers": servers})
 
 

@@ -19,6 +19,7 @@ from fake_tracker import bright_supervisor
 from rtc_client import Scene, Tone, eventually
 from rtsp_camera import HEIGHT, WIDTH, Camera, free_port, missing, write_clip
 from test_cameras import Http, add_camera, square, state
+from test_metrics import scrape
 from whip_client import Party
 
 from stream.cli import main
@@ -344,8 +345,10 @@ async def test_the_publications_of_a_camera_end_with_it(
     await add_camera(http, name="film", url=str(clip), publish=[recorder.url("record")])
     await until(http, state="live")
     assert writers() == 1
+    assert (await scrape(http))["segstream_publications", "live"] == 1
     assert (await http.delete("/cameras/film")).status == 204
     assert writers() == 0
+    assert (await scrape(http))["segstream_publications", "live"] == 0
 
 
 async def test_a_session_is_published_with_its_sound_and_ends(tmp_path: Path) -> None:

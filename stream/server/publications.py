@@ -56,6 +56,9 @@ class Publications:
     def states(self) -> list[dict[str, object]]:
         return [self.state(id) for id in self._publishers]
 
+    def phases(self) -> list[str]:
+        return [str(publisher.progress.phase) for publisher in self._publishers.values()]
+
     async def _close(self, publisher: Publisher) -> None:
         await publisher.close()
         self._session.leave()

@@ -95,6 +95,11 @@ class Peers:
             self._publications[id] = made
         return self._publications[id]
 
+    @property
+    def all_publications(self) -> list[Publications]:
+        """Of each session that has some, those of cameras not included."""
+        return list(self._publications.values())
+
     def viewer(self, watched: str, id: str) -> Viewer:
         """watched: a session's id, or what `camera_key` gives. Raises aiohttp's HTTPNotFound."""
         viewers = self._viewers.get(watched, {})

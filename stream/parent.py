@@ -9,7 +9,7 @@ import time
 
 def end_with_parent() -> None:
     """From now on end, even in the middle of a call that blocks, soon after whoever writes to
-    standard input is gone."""
+    standard input is gone; but not in one that keeps Python's lock."""
     threading.Thread(target=_watch, name="parent", daemon=True).start()
 
 

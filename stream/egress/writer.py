@@ -6,11 +6,12 @@ holds up this process, which can be killed, and nothing else. It ends when its s
 
 import contextlib
 import io
+import math
 import os
+import signal
 import socket
 import struct
 import sys
-import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from stream.egress.writer_messages import (
     encode,
     read_order,
 )
-from stream.limits import CLOSE_TIMEOUT, PUBLISH_BUFFER, PUBLISH_SILENCE
+from stream.limits import PUBLISH_BUFFER, PUBLISH_OPEN, PUBLISH_SILENCE
 from stream.parent import end_with_parent
 
 FORMATS = {Kind.RTSP: "rtsp", Kind.RTMP: "flv", Kind.SRT: "mpegts"}
@@ -43,6 +44,11 @@ OPTIONS = {
     Kind.RTMP: {"flvflags": "no_duration_filesize"},
     Kind.SRT: {},
 }
+
+LONGEST_CALL = math.ceil(PUBLISH_OPEN) + 2
+"""Seconds after which the kernel ends this process in the middle of a call: PyAV 18 connects, and
+says goodbye, with Python's lock held, so that no thread here could. The server is quicker, if it is
+there."""
 
 SYSTEM_ERRORS = 200
 """Numbers above are FFmpeg's own."""
@@ -120,6 +126,7 @@ def publish() -> Closed | None:
     output: Output | None = None
     while (read := read_order(sys.stdin.buffer)) is not None:
         order, data = read
+        signal.alarm(LONGEST_CALL)
         try:
             match order:
                 case Open():
@@ -129,7 +136,6 @@ def publish() -> Closed | None:
                     output.write(order, data)
                     say(Written())
                 case End():
-                    threading.Timer(CLOSE_TIMEOUT, os._exit, [0]).start()
                     if output is not None:
                         output.close()
                     return None
@@ -138,6 +144,8 @@ def publish() -> Closed | None:
             number = getattr(error, "errno", None)
             detail = os.strerror(number).lower() if number and 0 < number < SYSTEM_ERRORS else ""
             return Closed(classify(error), detail)
+        finally:
+            signal.alarm(0)
     return Closed(Failure.CLOSED)
 
 
@@ -147,6 +155,7 @@ def say(report: Report) -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     end_with_parent()
     say(Ready())
     if (closed := publish()) is not None:

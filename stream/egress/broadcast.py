@@ -84,11 +84,14 @@ class Broadcast:
     def __len__(self) -> int:
         return len(self._viewers)
 
-    def join(self, codec: str) -> Viewer:
-        """Begin to watch; the first picture will be a keyframe. codec: of encoder.CODECS."""
+    def join(self, codec: str, *, guesses: bool = False) -> Viewer:
+        """Begin to watch; the first picture will be a keyframe. codec: of encoder.CODECS.
+
+        guesses: see Viewer.
+        """
         if codec not in self._codecs:
             self._codecs[codec] = _Codec(encoder.make(codec))
-        viewer = Viewer(codec, lambda: self._ask(codec))
+        viewer = Viewer(codec, lambda: self._ask(codec), guesses)
         self._viewers.append(viewer)
         return viewer
 
@@ -102,7 +105,9 @@ class Broadcast:
     @property
     def target(self) -> Target:
         """What is encoded at present."""
-        at = bitrate.shared((viewer.estimate for viewer in self._viewers), self.cap)
+        known = [viewer.estimate for viewer in self._viewers if not viewer.guesses]
+        guessed = [viewer.estimate for viewer in self._viewers if viewer.guesses]
+        at = bitrate.shared(known + bitrate.held_back(guessed, known), self.cap)
         return Target(
             max(int(at * self.quality.share), bitrate.FLOOR),
             self.cap,

@@ -136,7 +136,7 @@ class MuxerCarrier:
         child = await Child.start("stream.egress.writer", max_line=MAX_LINE)
         self._rate = UploadRate(self._broadcast.cap, self._rate.estimate)
         self._fed.clear()
-        self._viewer = viewer = self._broadcast.join("H264")
+        self._viewer = viewer = self._broadcast.join("H264", guesses=True)
         viewer.estimate = self._rate.estimate
         child.write(encode(Open(self._target.url, self._target.kind)))
         feeding = asyncio.create_task(self._feed(child, viewer))

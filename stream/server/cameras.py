@@ -19,7 +19,7 @@ from stream.ingest.address import Transport, shown
 from stream.ingest.rtsp import Follower
 from stream.ingest.source import MESSAGES, Phase
 from stream.limits import MAX_CAMERAS
-from stream.messages import AddText, Event, Rejected, SetEffect, Stats
+from stream.messages import AddText, Event, Rejected, Stats
 from stream.network import Network
 from stream.server.drain import Drain
 from stream.server.publications import Publications
@@ -65,7 +65,6 @@ class Camera:
     def start(self) -> None:
         self.session.start()
         self.session.follow(self._hear)
-        self.session.request(None, SetEffect(Effect(self.config.effect)))
         if self.config.text:
             self.session.request(None, AddText(self.config.text))
         if self.config.record:
@@ -80,7 +79,7 @@ class Camera:
                 self._trouble = str(error)
                 log.error("camera %s: %s", self.config.name, error)
         self._tasks = [
-            asyncio.create_task(self._follower.run()),
+            asyncio.create_task(self._follow()),
             asyncio.create_task(self._count()),
         ]
 
@@ -94,6 +93,16 @@ class Camera:
         await self.publications.close()
         await self.stop_recording()
         await self.session.close()
+
+    async def _follow(self) -> None:
+        """The effect first: a picture that goes out without it may show what it is to hide."""
+        try:
+            await self.session.begin_with(Effect(self.config.effect))
+        except SegstreamError as error:
+            self._trouble = str(error)
+            log.error("camera %s: %s", self.config.name, error)
+            return
+        await self._follower.run()
 
     def start_recording(self) -> None:
         """Go on with it if it runs already. Raises InputError."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stream import config as config_file
 from stream.cameras import CameraFile, add, default_path, read_config, remove
+from stream.egress import target
 from stream.errors import InputError
 from stream.ingest.address import Kind, shown
 
@@ -14,11 +15,13 @@ FOLLOWS = "a running server takes it up within a second"
 
 def add_camera(arguments: Namespace) -> str:
     """Raises InputError, LimitError."""
-    wanted = ("name", "url", "transport", "effect", "text", "loop", "record")
+    wanted = ("name", "url", "transport", "effect", "text", "loop", "record", "publish")
     given = {name: getattr(arguments, name) for name in wanted}
     config = read_config(given, files=True)
     if config.address.kind is Kind.FILE and not Path(config.url).is_file():
         raise InputError(f"there is no file {config.url}; wanted one, or rtsp://…")
+    for publish in config.publish:
+        target.check_available(target.read(publish, files=True))
     file = _file(arguments)
     file.update(add(config))
     return f"camera {config.name} is in {file.path}; {FOLLOWS}"
@@ -47,6 +50,7 @@ def table(arguments: Namespace) -> str:
         ]
         if camera.record:
             special.append("record")
+        special += [f"publish={target.shown(publish)}" for publish in camera.publish]
         lines.append(" ".join([f"{camera.name:<20}", shown(camera.url), *special]))
     return "\n".join(lines)
 

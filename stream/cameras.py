@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from stream.compose.effects import EFFECTS
+from stream.egress import target
 from stream.errors import InputError, LimitError
 from stream.ingest import address
 from stream.ingest.address import Address, Kind, Transport
-from stream.limits import MAX_CAMERA_FILE, MAX_CAMERAS, MAX_WORD
+from stream.limits import MAX_CAMERA_FILE, MAX_CAMERAS, MAX_PUBLICATIONS, MAX_WORD
 
 NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
@@ -26,6 +27,7 @@ class CameraConfig:
 
     effect, text: set when the camera starts: one of EFFECTS, and a word for what to track.
     loop: what ends, such as a file, is played again. record: into files, from the start.
+    publish: addresses that the composited stream is sent to; may hold passwords.
     """
 
     name: str
@@ -35,6 +37,7 @@ class CameraConfig:
     text: str = ""
     loop: bool = True
     record: bool = False
+    publish: tuple[str, ...] = ()
 
     @property
     def address(self) -> Address:
@@ -57,7 +60,10 @@ def read_config(given: object, *, files: bool) -> CameraConfig:
     for name in ("name", "url"):
         if name not in given:
             raise InputError(f"the camera's {name} is missing")
+    given = {**given, "publish": _targets(given.get("publish", ()), files)}
     for name, value in given.items():
+        if name == "publish":
+            continue
         wanted = bool if name in ("loop", "record") else str
         if not isinstance(value, wanted):
             raise InputError(f"the camera's {name} is no {wanted.__name__}")
@@ -77,6 +83,17 @@ def read_config(given: object, *, files: bool) -> CameraConfig:
     # A file's path is kept whole: the server may run in another folder.
     url = kept.url if kept.kind is Kind.FILE else config.url.strip()
     return CameraConfig(**{**asdict(config), "url": url})
+
+
+def _targets(given: object, files: bool) -> tuple[str, ...]:
+    """Raises InputError."""
+    if not isinstance(given, list | tuple):
+        raise InputError(
+            'the camera\'s publish is no list; wanted one like ["rtmp://host/app/key"]'
+        )
+    if len(given) > MAX_PUBLICATIONS:
+        raise InputError(f"publish names {len(given)} targets; at most {MAX_PUBLICATIONS} are")
+    return tuple(target.read(text, files=files).url for text in given)
 
 
 def default_path(

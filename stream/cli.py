@@ -218,6 +218,14 @@ def _add_camera(commands: "argparse._SubParsersAction[Parser]") -> None:
         help="play a file again when it ends (default yes)",
     )
     add.add_argument("--record", action="store_true", help="into the server's --record folder")
+    add.add_argument(
+        "--publish",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="send the composited stream to rtsp://, rtmp://, srt://, http:// (WHIP) or "
+        "v4l2:///dev/videoN as well; repeatable",
+    )
     add.set_defaults(run=_camera_add)
     listed = actions.add_parser("list", help="all cameras")
     listed.set_defaults(run=_camera_list)

@@ -67,6 +67,12 @@ def _token(text: str) -> str:
     return text
 
 
+def _secret(text: str) -> str:
+    if not (8 <= len(text) <= 512 and text.isascii() and text.isprintable()):
+        raise ValueError
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -76,6 +82,7 @@ PATH = Kind("a path in quotes", (str,), _path)
 FLAG = Kind("0 or 1 (in a file, false or true)", (bool,), _flag)
 NAMES = Kind("names, separated by commas (in a file, a list)", (list, str), _names)
 TOKEN = Kind("8 to 512 of A-Z a-z 0-9 . _ ~ + / -", (str,), _token)
+SECRET = Kind("8 to 512 printable ASCII characters", (str,), _secret)
 ICE_SERVERS = Kind(
     "URLs, separated by commas (in a file, a list)", (list, str), network.ice_servers
 )

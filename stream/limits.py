@@ -88,6 +88,10 @@ MAX_JPEG_SCANS = 100
 MAX_ENCODED = 30
 """Received pictures that wait for the decoder, a second of them; then it starts afresh."""
 
+MAX_ENCODED_AGE = 0.25
+"""Seconds that the first of them may have waited. A decoder that merely was held up catches up with
+as much within 50 ms; one that is starved would leave all pictures a second old, as was measured."""
+
 KEPT_SIDE = 1920
 """Uploaded backgrounds are kept at this longest side: a camera shows no more, and sixteen sessions
 with four pictures of MAX_SIDE each would take 3 GB."""
@@ -292,3 +296,24 @@ CHECK_TIMEOUT = 2.0
 
 MIN_DISK_FREE = 64 * 1024 * 1024
 """On the disk of a folder that is written to: less is full within one recording or upload."""
+
+MAX_PUBLICATIONS = 4
+"""Targets that one stream is published to at once: each takes a viewer's place and a process."""
+
+PUBLISH_OPEN = 10.0
+"""To connect to a target and be let in: a far RTMP server takes two seconds."""
+
+PUBLISH_SILENCE = 5.0
+"""A target that takes no more pictures for so long is given up and connected to anew."""
+
+PUBLISH_WINDOW = 4
+"""Pictures on their way through the process that sends them: the rest waits, and is dropped, where
+it can be counted."""
+
+PUBLISH_KEYFRAME = 2.0
+"""Seconds between two key frames of what cannot ask for them (RTSP, RTMP, SRT): who begins to watch
+behind the target waits no longer, and services that cut the stream into files ask for 2."""
+
+PUBLISH_BUFFER = 128 * 1024
+"""Of the socket to a target, where the kernel would take megabytes: at 2 Mbit/s half a second, not
+ten, that a slow network can hold back before pictures are dropped."""

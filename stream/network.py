@@ -1,5 +1,7 @@
 """How peers reach each other: STUN and TURN servers, UDP ports, the address behind a NAT."""
 
+import base64
+import hmac
 import ipaddress
 import re
 from dataclasses import dataclass, field
@@ -12,6 +14,13 @@ MAX_ICE_SERVERS = 8
 
 MAX_CREDENTIAL = 256
 """Characters of a TURN user or password."""
+
+TURN_LIFETIME = 12 * 3600
+"""Seconds that credentials made from a shared secret hold: TURN servers check them again when a
+relay is refreshed, so a connection that lasts longer may lose it; the draft recommends a day."""
+
+TURN_NAME = "segstream"
+"""Whom the TURN server's log names as user, behind the time."""
 
 _ICE_SERVER = re.compile(
     r"(?P<scheme>stuns?|turns?):"
@@ -30,11 +39,15 @@ _WANTED = (
 @dataclass(frozen=True, slots=True)
 class IceServer:
     """url: as browsers take it (RFC 7064, RFC 7065), without the credentials. Both of these are
-    printable ASCII, and None for STUN."""
+    printable ASCII, and None for STUN, and for TURN where they are made from a shared secret."""
 
     url: str
     username: str | None = None
     credential: str | None = field(default=None, repr=False)
+
+    @property
+    def lacks_user(self) -> bool:
+        return self.url.startswith("turn") and self.username is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +57,44 @@ class Network:
     ice_servers: asked for its own candidates, and told to clients.
     udp_ports: of the media; None: any that the system gives.
     public_address: that peers are to send to, where a NAT passes its ports on unchanged.
+    turn_secret: that TURN servers without a user share with this one.
+
+    Raises InputError for a TURN server with neither.
     """
 
     ice_servers: tuple[IceServer, ...] = ()
     udp_ports: range | None = None
     public_address: str | None = None
+    turn_secret: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for server in self.ice_servers:
+            if server.lacks_user and not self.turn_secret:
+                raise InputError(
+                    f"ICE server {server.url} lacks USER:PASSWORD@, and SEGSTREAM_TURN_SECRET, "
+                    f"from which they could be made, is not set; {_WANTED}"
+                )
+
+    def servers(self, now: float) -> tuple[IceServer, ...]:
+        """The ICE servers with credentials that hold from now on for TURN_LIFETIME at least.
+
+        now: seconds since 1970.
+        """
+        if self.turn_secret is None:
+            return self.ice_servers
+        user, password = turn_credentials(self.turn_secret, TURN_NAME, int(now) + TURN_LIFETIME)
+        return tuple(
+            IceServer(server.url, user, password) if server.lacks_user else server
+            for server in self.ice_servers
+        )
+
+
+def turn_credentials(secret: str, name: str, expires: int) -> tuple[str, str]:
+    """User and password that a TURN server takes until `expires`, seconds since 1970, without
+    knowing anybody (draft-uberti-behave-turn-rest-00 section 2.2; coturn: use-auth-secret)."""
+    username = f"{expires}:{name}"
+    digest = hmac.digest(secret.encode(), username.encode(), "sha1")
+    return username, base64.b64encode(digest).decode()
 
 
 def ice_servers(text: str) -> tuple[IceServer, ...]:
@@ -89,11 +135,10 @@ def _ice_server(text: str) -> IceServer:
     if match is None or (match["port"] and not 0 < int(match["port"][1:]) <= 65535):
         raise InputError(f"ICE server {shown} cannot be read; {_WANTED}")
     is_turn = match["scheme"].startswith("turn")
-    if is_turn != bool(match["user"]) or (match["transport"] and not is_turn):
-        what = "lacks USER:PASSWORD@" if is_turn else "takes neither a user nor a transport"
-        raise InputError(f"ICE server {shown} {what}; {_WANTED}")
+    if not is_turn and (match["user"] or match["transport"]):
+        raise InputError(f"ICE server {shown} takes neither a user nor a transport; {_WANTED}")
     url = f"{match['scheme']}:{match['host']}{match['port'] or ''}{match['transport'] or ''}"
-    if not is_turn:
+    if not match["user"]:  # of TURN: Network sees to it that there is a secret
         return IceServer(url)
     username, credential = unquote(match["user"]), unquote(match["password"])
     for given in (username, credential):

@@ -205,7 +205,8 @@ class Session:
         self._index += 1
         self._size = (picture.width, picture.height)
         self._recent.append(frame)
-        self._arrived.put(frame)
+        if not self.broadcast.thins_out(frame.index):
+            self._arrived.put(frame)
         if frame.received - self._submitted >= self.tracker_interval:
             self._submitted = frame.received
             self._tracker.submit(self.id, frame)

@@ -14,6 +14,7 @@ from stream.kinds import (
     IP_ADDRESS,
     NAMES,
     PATH,
+    SECRET,
     TEXT,
     TOKEN,
     UDP_PORTS,
@@ -146,6 +147,17 @@ class Settings:
         metavar="URL[,URL]",
         secret=True,
     )
+    turn_secret: str | None = key(
+        None,
+        SECRET,
+        "shared with TURN servers (coturn: use-auth-secret): those in ice_servers without "
+        "USER:PASSWORD get credentials that hold for 12 hours",
+        REACH,
+        otherwise="none",
+        example="the-same-as-static-auth-secret",
+        secret=True,
+        option=False,
+    )
     udp_ports: range | None = key(
         None,
         UDP_PORTS,
@@ -245,7 +257,8 @@ class Settings:
 
     @property
     def network(self) -> Network:
-        return Network(self.ice_servers, self.udp_ports, self.public_address)
+        """Raises InputError for settings that do not fit each other."""
+        return Network(self.ice_servers, self.udp_ports, self.public_address, self.turn_secret)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":

@@ -25,6 +25,8 @@ assert all(map(Gst.ElementFactory.find, ('qtdemux', 'h265parse', 'rtph265pay', '
 }
 has_camera 2>/dev/null || missing="$missing python3-gi gir1.2-gst-rtsp-server-1.0
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+# Relays media to the tests of TURN.
+command -v turnserver >/dev/null || missing="$missing coturn"
 missing=$(echo "$missing" | xargs)
 if [ -z "$missing" ]; then exit; fi
 

@@ -3,7 +3,8 @@
 
 Run with the system's Python, whose packages hold GStreamer: rtsp_server.py PORT FOLDER. It plays
 /mjpeg, and what is in the folder as /h264 and /h265, the first also as /udp (over UDP only) and
-/locked (user camera, password s3cret). /any is the one of them that there is.
+/locked (user camera, password s3cret). /any is the one of them that there is. What is published to
+/record, or /record-locked, is written to recorded.h264 in the folder, anew for each connection.
 """
 
 import sys
@@ -27,11 +28,24 @@ MJPEG = (
     "! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! jpegenc ! rtpjpegpay name=pay0"
 )
 
+RECORD = (
+    "rtph264depay name=depay0 ! h264parse config-interval=-1 "
+    "! video/x-h264,stream-format=byte-stream,alignment=au "
+    "! filesink buffer-mode=unbuffered sync=false location={}/recorded.h264"
+)
+
 
 def factory(launch, folder):
     made = GstRtspServer.RTSPMediaFactory()
     made.set_launch(f"( {launch.format(folder)} )")
     made.set_shared(True)
+    return made
+
+
+def recorder(folder):
+    made = GstRtspServer.RTSPMediaFactory()
+    made.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
+    made.set_launch(f"( {RECORD.format(folder)} )")
     return made
 
 
@@ -64,6 +78,8 @@ def main(port, folder):
     server.set_auth(auth)
     mounts = server.get_mount_points()
     mounts.add_factory("/mjpeg", open_to(factory(MJPEG, folder), "anyone"))
+    mounts.add_factory("/record", open_to(recorder(folder), "anyone"))
+    mounts.add_factory("/record-locked", open_to(recorder(folder), "camera"))
     if (folder / "h264.mp4").exists():
         mounts.add_factory("/h264", open_to(factory(H264, folder), "anyone"))
         mounts.add_factory("/locked", open_to(factory(H264, folder), "camera"))

@@ -87,6 +87,21 @@ async def test_a_viewer_who_is_too_slow_gets_what_its_network_carries() -> None:
     assert viewer.dropped == 600 - shown
 
 
+async def test_who_guesses_slows_the_stream_but_makes_nobody_too_slow_for_it() -> None:
+    broadcast = Watched().broadcast
+    target = broadcast.join("H264", guesses=True)
+    target.estimate = 6_000_000
+    assert broadcast.target.bitrate == 4_000_000, "the cap: nobody else watches"
+    browser = broadcast.join("H264")
+    browser.estimate = 1_000_000
+    assert broadcast.target.bitrate == 900_000, "though it is less than a quarter of 6 Mbit/s"
+    target.estimate = 500_000
+    assert broadcast.target.bitrate == 450_000
+    target.estimate = 200_000
+    assert broadcast.target.bitrate == 900_000, "it loses pictures instead"
+    await broadcast.close()
+
+
 def test_times_always_grow() -> None:
     timeline, frame = Timeline(), moving_frame(0, 32, 16)
     placed = [
@@ -139,7 +154,7 @@ class Watched:
     def _done(self) -> int:
         drops = self.broadcast.drops
         handled = self.broadcast.encoded + drops.late
-        return handled if len(self.broadcast) else self.broadcast._count
+        return handled if len(self.broadcast) else self.index - len(self.frames)
 
     def shown(self, viewer: Viewer) -> list[int]:
         return [each.frame.index for each in self.taken[viewer]]
@@ -155,7 +170,7 @@ async def test_one_encoding_serves_all_and_joining_costs_one_keyframe(
     watched = Watched()
     watched.broadcast.start()
     watched.frames.put(moving_frame(0))
-    await eventually(lambda: watched.broadcast._count)
+    await eventually(lambda: not len(watched.frames))
     assert watched.broadcast.encoded == 0, "nothing is encoded for nobody"
     first = watched.watch("H264")
     await watched.show(5)

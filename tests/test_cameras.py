@@ -26,6 +26,7 @@ from stream.cli import main
 from stream.egress.recording import make_room
 from stream.errors import InputError, LimitError
 from stream.server.app import create_app
+from stream.session import Session
 from stream.settings import Settings
 
 Http = TestClient[Any, Any]
@@ -213,6 +214,25 @@ async def test_no_answer_and_no_log_line_holds_a_password(
         assert "s3cret" not in await response.text()
     assert "s3cret" not in caplog.text
     assert found["url"] == "rtsp://***@127.0.0.1:1/live?***"
+
+
+async def test_no_picture_comes_before_the_effect_is_set(
+    http: Http, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_begin = asyncio.Event()
+    begin_with = Session.begin_with
+
+    async def late(session: Session, *arguments: Any) -> None:
+        await may_begin.wait()
+        await begin_with(session, *arguments)
+
+    monkeypatch.setattr(Session, "begin_with", late)
+    await add_camera(http, name="film", url=str(clip), effect="colour")
+    await asyncio.sleep(1.5)
+    assert (await state(http, "film"))["pictures"] == 0
+    may_begin.set()
+    found = await until(http, "film", state="live")
+    assert found["effect"] == "colour"
 
 
 async def test_files_are_not_for_everybody(clip: Path) -> None:

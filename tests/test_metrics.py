@@ -48,6 +48,8 @@ async def test_all_series_are_there_from_the_start(http: Http) -> None:
         assert found["segstream_viewers", by] == 0
     for state in ("connecting", "live", "frozen", "waiting", "failed", "ended"):
         assert found["segstream_cameras", state] == 0
+    for state in ("connecting", "live", "waiting", "failed"):
+        assert found["segstream_publications", state] == 0
     for state in ("queued", "running"):
         assert found["segstream_jobs", state] == 0
     for state in ("done", "failed", "cancelled"):

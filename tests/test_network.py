@@ -16,7 +16,15 @@ from whip_client import SDP, Party
 
 from stream.cli import main
 from stream.errors import InputError
-from stream.network import IceServer, Network, ice_servers, public_address, udp_ports
+from stream.network import (
+    TURN_LIFETIME,
+    IceServer,
+    Network,
+    ice_servers,
+    public_address,
+    turn_credentials,
+    udp_ports,
+)
 from stream.server import ice, patches
 from stream.server.answer import with_first, with_public_address
 from stream.server.app import create_app
@@ -52,7 +60,6 @@ def test_ice_servers(text: str, wanted: tuple[IceServer, ...]) -> None:
         "stun:u:p@stun.example",
         "stun:stun.example?transport=udp",
         "stun:stun.example:99999",
-        "turn:turn.example",
         "turn:u@turn.example",
         "turn:u:p@turn.example?transport=sctp",
         "turn:u:p%0A@turn.example",
@@ -64,6 +71,35 @@ def test_ice_servers(text: str, wanted: tuple[IceServer, ...]) -> None:
 def test_ice_servers_that_cannot_be_read(text: str) -> None:
     with pytest.raises(InputError):
         ice_servers(text)
+
+
+def test_turn_without_a_user_wants_a_secret() -> None:
+    servers = ice_servers("stun:a,turn:b:3478?transport=tcp,turn:u:p@c")
+    with pytest.raises(InputError, match=r"turn:b:3478.*SEGSTREAM_TURN_SECRET"):
+        Network(servers)
+    with pytest.raises(InputError, match="SEGSTREAM_TURN_SECRET"):
+        _ = Settings(ice_servers=servers).network
+    settings = Settings(ice_servers=servers, turn_secret="north-wind")
+    assert "north-wind" not in repr(settings) + repr(settings.network)
+    stun_, made, kept = settings.network.servers(1_000_000.5)
+    assert (stun_, kept) == (servers[0], servers[2])
+    assert made.url == "turn:b:3478?transport=tcp"
+    assert made.username == f"{1_000_000 + TURN_LIFETIME}:segstream"
+    assert (
+        made.credential == turn_credentials("north-wind", "segstream", 1_000_000 + TURN_LIFETIME)[1]
+    )
+    assert Settings.from_environment({"SEGSTREAM_TURN_SECRET": "a b!c$d%e"}).turn_secret
+    with pytest.raises(InputError, match="8 to 512") as caught:
+        Settings.from_environment({"SEGSTREAM_TURN_SECRET": "short"})
+    assert "short" not in str(caught.value)
+
+
+def test_turn_credentials_are_those_of_the_draft() -> None:
+    """Compared with: printf 1433895918:myuser | openssl dgst -sha1 -hmac north -binary | base64"""
+    assert turn_credentials("north", "myuser", 1433895918) == (
+        "1433895918:myuser",
+        "zG96vR2o8BEUQfTsD000a/zZ5Nw=",
+    )
 
 
 def test_passwords_are_shown_to_nobody() -> None:

@@ -44,6 +44,22 @@ def test_the_ladder_gives_up_one_thing_after_another() -> None:
     assert all(level.fast == (level.share < 1) for level in LADDER)
 
 
+def test_a_severe_overload_steps_down_twice_as_fast() -> None:
+    slow, fast = Overload(), Overload()
+    severe = Load(age=TOO_OLD * 2.1, encode=0.02, arrived=30, dropped=0)
+    for second in range(7):
+        slow.look(BUSY, second)
+        fast.look(severe, second)
+    assert (slow.position, fast.position) == (3, 6)
+    dropping = Overload()
+    for second in range(7):
+        dropping.look(Load(age=0.02, encode=0.02, arrived=30, dropped=16), second)
+    assert dropping.position == 6
+    fast.look(CALM, 7)
+    fast.look(severe, 8)
+    assert fast.position == 6, "one bad look after a good one changes nothing"
+
+
 def test_calm_changes_nothing_and_one_bad_look_neither() -> None:
     overload = Overload()
     assert set(feed(overload, CALM, 0, 60)) == {0}

@@ -28,7 +28,7 @@ from rtc_client import eventually
 
 from stream.ingest.jitter_buffer import Picture
 from stream.ingest.payload import begins_picture, is_keyframe
-from stream.limits import MAX_ENCODED, MAX_WAITING_PICTURES
+from stream.limits import MAX_ENCODED, MAX_ENCODED_AGE, MAX_WAITING_PICTURES
 from stream.server import patches
 from stream.server.answer import START_KBPS, with_start_bitrate
 from stream.server.patches import addresses, decoding, jitter, sending, tracks
@@ -108,6 +108,28 @@ def test_a_full_decoder_queue_starts_afresh_at_a_keyframe() -> None:
     assert waiting.qsize() == 2
     waiting.put(None)
     assert waiting.get() is None, "the end goes ahead of what waits"
+
+
+def test_a_decoder_that_is_starved_starts_afresh_at_a_keyframe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keyframe, *others = encoded("VP8", 3)
+    wanted = threading.Event()
+    waiting = decoding.EncodedPictures(wanted)
+    vp8, now = codec("VP8"), 100.0
+    monkeypatch.setattr(decoding.time, "monotonic", lambda: now)
+    waiting.put((vp8, keyframe))
+    now += MAX_ENCODED_AGE * 0.9
+    waiting.put((vp8, others[0]))
+    assert (waiting.qsize(), waiting.dropped) == (2, 0)
+    assert waiting.get() == (vp8, keyframe)
+    now += MAX_ENCODED_AGE * 0.9
+    waiting.put((vp8, others[1]))
+    assert (waiting.qsize(), waiting.dropped) == (2, 0), "what waits now has not waited long"
+    now += MAX_ENCODED_AGE * 0.2
+    waiting.put((vp8, others[1]))
+    assert (waiting.qsize(), waiting.dropped) == (0, 3)
+    assert wanted.is_set()
 
 
 @pytest.mark.parametrize("name", ["VP8", "H264"])

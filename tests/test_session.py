@@ -35,6 +35,7 @@ from stream.messages import (
     Stats,
     Undo,
 )
+from stream.overload import Level
 from stream.prompts import Text
 from stream.session import Session
 from stream.worker.supervisor import Supervisor
@@ -255,6 +256,18 @@ async def test_stale_masks_hide_all_but_only_where_the_background_is_hidden(
     age = stage.stats().mask_age_ms
     assert age is not None
     assert age > 200
+
+
+async def test_what_is_thinned_out_costs_no_compositing(stage: Stage) -> None:
+    stage.session.broadcast.quality = Level(every=3)
+    for _ in range(9):
+        stage.send()
+        await asyncio.sleep(0.05)
+    assert stage.session.broadcast.drops.thinned == 6
+    assert stage.session.received == 9
+    assert stage.session._meter.composed <= 3
+    stage.session.broadcast.quality = Level()
+    await stage.pass_through()
 
 
 async def test_requests_that_fail_change_nothing(stage: Stage) -> None:

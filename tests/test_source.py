@@ -128,7 +128,10 @@ def test_nonsense_is_final_only_from_what_never_was_live() -> None:
     assert source.phase is Phase.FAILED
     live(source, 1.0)
     assert source.lost(2.0, Failure.NO_VIDEO) <= LONGEST_WAIT
-    assert source.phase is Phase.WAITING
+    assert (source.phase, source.failure) == (Phase.WAITING, Failure.CLOSED), "it was cut off"
+    source.connect(3.0)
+    assert source.lost(3.0, Failure.NO_VIDEO) <= LONGEST_WAIT
+    assert (source.phase, source.failure) == (Phase.WAITING, Failure.NO_VIDEO)
 
 
 def live(source: Source, now: float) -> float:

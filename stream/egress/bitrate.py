@@ -29,6 +29,13 @@ def shared(estimates: Iterable[int], cap: int) -> int:
     return int(min(max(min(within, default=FLOOR) * HEADROOM, FLOOR), cap))
 
 
+def held_back(guesses: Iterable[int], known: Iterable[int]) -> list[int]:
+    """Estimates that are guessed, made no higher than the best that is known, so that they slow the
+    stream down but make nobody count as too slow for it."""
+    best = max(known, default=None)
+    return [guess if best is None else min(guess, best) for guess in guesses]
+
+
 class Budget:
     """What a viewer who is too slow for the stream may get: a bucket of bits that fills at its
     bitrate. Times in seconds, of any clock that only goes forward."""

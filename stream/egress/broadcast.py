@@ -38,8 +38,8 @@ class _Codec:
 
 @dataclass(slots=True)
 class Drops:
-    """Pictures that nobody got. late: older than MAX_AGE. thinned: left out since the machine is
-    overloaded. failed: the encoder raised."""
+    """Pictures that nobody got. late: older than MAX_AGE. thinned: not even composited, since the
+    machine is overloaded. failed: the encoder raised."""
 
     late: int = 0
     thinned: int = 0
@@ -67,7 +67,6 @@ class Broadcast:
     _viewers: list[Viewer] = field(default_factory=list)
     _codecs: dict[str, _Codec] = field(default_factory=dict)
     _task: asyncio.Task[None] | None = None
-    _count: int = 0
     _timeline: "Timeline" = field(default_factory=lambda: Timeline())
 
     def start(self) -> None:
@@ -85,11 +84,14 @@ class Broadcast:
     def __len__(self) -> int:
         return len(self._viewers)
 
-    def join(self, codec: str) -> Viewer:
-        """Begin to watch; the first picture will be a keyframe. codec: of encoder.CODECS."""
+    def join(self, codec: str, *, guesses: bool = False) -> Viewer:
+        """Begin to watch; the first picture will be a keyframe. codec: of encoder.CODECS.
+
+        guesses: see Viewer.
+        """
         if codec not in self._codecs:
             self._codecs[codec] = _Codec(encoder.make(codec))
-        viewer = Viewer(codec, lambda: self._ask(codec))
+        viewer = Viewer(codec, lambda: self._ask(codec), guesses)
         self._viewers.append(viewer)
         return viewer
 
@@ -103,13 +105,23 @@ class Broadcast:
     @property
     def target(self) -> Target:
         """What is encoded at present."""
-        at = bitrate.shared((viewer.estimate for viewer in self._viewers), self.cap)
+        known = [viewer.estimate for viewer in self._viewers if not viewer.guesses]
+        guessed = [viewer.estimate for viewer in self._viewers if viewer.guesses]
+        at = bitrate.shared(known + bitrate.held_back(guessed, known), self.cap)
         return Target(
             max(int(at * self.quality.share), bitrate.FLOOR),
             self.cap,
             self.quality.fast,
             self.quality.scale,
         )
+
+    def thins_out(self, index: int) -> bool:
+        """Whether the picture of this index is to be left out; before any work is done for it."""
+        if index % self.quality.every == 0:
+            return False
+        self.drops.thinned += 1
+        FRAMES_DROPPED["thinned"].inc()
+        return True
 
     def _ask(self, codec: str) -> None:
         if codec in self._codecs:
@@ -123,15 +135,11 @@ class Broadcast:
                 for viewer in self._viewers:
                     viewer.close()
                 return
-            self._count += 1
             if not self._viewers:
                 continue
             if time.monotonic() - frame.received > MAX_AGE:
                 self.drops.late += 1
                 FRAMES_DROPPED["late"].inc()
-            elif self._count % self.quality.every:
-                self.drops.thinned += 1
-                FRAMES_DROPPED["thinned"].inc()
             else:
                 await self._send(frame)
 

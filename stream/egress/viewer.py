@@ -24,12 +24,13 @@ class Viewer:
     """What a viewer cannot take is dropped up to the next keyframe, which `ask` is called for;
     nobody else notices. All methods run on the event loop's thread.
 
-    estimate: bits per second that its network carries.
+    estimate: bits per second that its network carries. guesses: it is not told by the receiver.
     dropped: pictures that it lost, by being slow or while it waited for a keyframe.
     """
 
-    def __init__(self, codec: str, ask: Callable[[], None]) -> None:
+    def __init__(self, codec: str, ask: Callable[[], None], guesses: bool = False) -> None:
         self.codec = codec
+        self.guesses = guesses
         self.estimate = START
         self.dropped = 0
         self.sent = 0

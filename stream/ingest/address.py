@@ -5,6 +5,7 @@ nowhere else: whatever is printed, logged or answered is `shown`.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -73,7 +74,7 @@ def read(text: str, *, files: bool) -> Address:
     if kind is None:
         wanted = ", ".join(SCHEMES)
         raise InputError(f"scheme {scheme[1][:20]} is not read; wanted {wanted} or a file's path")
-    return Address(_with_host(text), kind)
+    return Address(with_host(text, shown), kind)
 
 
 def shown(url: str) -> str:
@@ -88,7 +89,8 @@ def shown(url: str) -> str:
     return f"{scheme[0]}//{'***@' if user else ''}{host}{path}{'?***' if query else ''}"
 
 
-def _with_host(text: str) -> str:
+def with_host(text: str, shown: Callable[[str], str]) -> str:
+    """The text, if it names a host and a port that there can be. Raises InputError."""
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port

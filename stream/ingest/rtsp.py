@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 import av
 
+from stream.child import ChildDied
 from stream.ingest.address import Address, Kind, Transport
 from stream.ingest.clock import StreamClock
 from stream.ingest.reader_messages import Closed, Open, Opened, Packet, Picture
-from stream.ingest.reader_process import Reader, ReaderDied
+from stream.ingest.reader_process import Reader
 from stream.ingest.source import MESSAGES, Failure, Source
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class Follower:
             except TimeoutError:
                 await self._discard()  # it hangs in FFmpeg, which nothing else interrupts
                 return Failure.SILENT, ""
-            except ReaderDied:
+            except ChildDied:
                 await self._discard()
                 return Failure.CRASHED, ""
             now = time.monotonic()
@@ -114,7 +115,7 @@ class Follower:
         if self._reader is None:
             try:
                 self._reader = await Reader.start()
-            except (ReaderDied, OSError):
+            except (ChildDied, OSError):
                 log.exception("camera %s: its reading process does not start", self.name)
                 return False
         return True

@@ -179,6 +179,8 @@ class Source:
         if failure is Failure.CLOSED and self.once and was_live:
             self.phase, self.failure, self.until = Phase.ENDED, None, None
             return float("inf")
+        if failure is Failure.NO_VIDEO and was_live:  # a packet that the end has cut in two
+            failure = Failure.CLOSED
         self.failure, self.detail = failure, detail
         self.reconnects += 1
         if not was_live and self._try_other_transport(failure):

@@ -31,6 +31,20 @@ def is_authorized(request: web.Request, token: str | None) -> bool:
     return hmac.compare_digest(given_bytes, token.encode()) and scheme.lower() == "bearer"
 
 
+def check_authorized(request: web.Request, token: str | None) -> None:
+    """Raises aiohttp's HTTPUnauthorized."""
+    if is_authorized(request, token):
+        return
+    wrong = hdrs.AUTHORIZATION in request.headers
+    raise web.HTTPUnauthorized(
+        text="the token is wrong" if wrong else "wanted a header Authorization: Bearer …",
+        headers={
+            hdrs.WWW_AUTHENTICATE: 'Bearer realm="segstream"'
+            + (', error="invalid_token"' if wrong else "")
+        },
+    )
+
+
 def may_cross(request: web.Request, settings: Settings) -> bool:
     """Whether a page of another site may make this request.
 
@@ -49,15 +63,8 @@ def bearer(settings: Settings) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         is_open = not is_guarded(request) or request.method == hdrs.METH_OPTIONS
-        if not is_open and not is_authorized(request, settings.token):
-            wrong = hdrs.AUTHORIZATION in request.headers
-            raise web.HTTPUnauthorized(
-                text="the token is wrong" if wrong else "wanted a header Authorization: Bearer …",
-                headers={
-                    hdrs.WWW_AUTHENTICATE: 'Bearer realm="segstream"'
-                    + (', error="invalid_token"' if wrong else "")
-                },
-            )
+        if not is_open:
+            check_authorized(request, settings.token)
         return await handler(request)
 
     return check

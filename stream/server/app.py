@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,6 +25,7 @@ from stream.server import (
     mjpeg,
     page,
     patches,
+    publication_routes,
     rtc,
     whep,
     whip,
@@ -75,6 +77,7 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     app.router.add_get("/backgrounds", backgrounds.get_names)
     app.router.add_get("/backgrounds/{name}", backgrounds.get_picture)
     camera_routes.add_routes(app)
+    publication_routes.add_routes(app)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", health.get_readyz)
     app.router.add_get("/metrics", metrics.get_metrics)
@@ -143,6 +146,7 @@ def _cameras(
         files=settings.camera_files,
         drain=ending,
         max_bitrate=settings.max_bitrate,
+        network=settings.network,
     )
 
 
@@ -159,7 +163,7 @@ async def _end_sessions(app: web.Application) -> None:
 
 async def _ice_servers(request: web.Request) -> web.Response:
     """For the page, which needs TURN as much as anybody."""
-    servers = wish.for_browsers(request.app[rtc.PEERS].network.ice_servers)
+    servers = wish.for_browsers(request.app[rtc.PEERS].network.servers(time.time()))
     return web.json_response({"iceServers": servers})
 
 

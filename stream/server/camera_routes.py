@@ -1,15 +1,13 @@
 """/cameras: what there is, how it is, and what can be watched of it (docs/cameras.md)."""
 
-import json
-
 from aiohttp import web
 
 from stream.cameras import read_config
-from stream.errors import InputError
+from stream.egress import target
 from stream.limits import MAX_CAMERA_BODY
 from stream.server import mjpeg
 from stream.server.cameras import CAMERAS, Camera
-from stream.server.http import read_body
+from stream.server.http import read_json
 from stream.server.rtc import PEERS
 
 
@@ -34,16 +32,12 @@ async def _list(request: web.Request) -> web.Response:
 
 
 async def _post(request: web.Request) -> web.Response:
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(
-            text=f"content type is {request.content_type}; wanted application/json"
-        )
-    try:
-        given = json.loads(await read_body(request, MAX_CAMERA_BODY))
-    except (ValueError, RecursionError) as error:
-        raise InputError("body is no JSON") from error
+    given = await read_json(request, MAX_CAMERA_BODY)
     cameras = request.app[CAMERAS]
-    camera = await cameras.add(read_config(given, files=cameras.files))
+    config = read_config(given, files=cameras.files)
+    for publish in config.publish:
+        target.check_available(target.read(publish, files=cameras.files))
+    camera = await cameras.add(config)
     location = {"Location": f"/cameras/{camera.config.name}"}
     return web.json_response(camera.state(), status=201, headers=location)
 

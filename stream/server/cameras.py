@@ -12,14 +12,17 @@ from aiohttp import web
 from stream import logs
 from stream.cameras import CameraConfig, CameraFile, Configs, add, remove
 from stream.compose.effects import Effect
+from stream.egress import target
 from stream.egress.recording import Recording
 from stream.errors import Busy, InputError, SegstreamError
 from stream.ingest.address import Transport, shown
 from stream.ingest.rtsp import Follower
 from stream.ingest.source import MESSAGES, Phase
 from stream.limits import MAX_CAMERAS
-from stream.messages import AddText, Event, Rejected, SetEffect, Stats
+from stream.messages import AddText, Event, Rejected, Stats
+from stream.network import Network
 from stream.server.drain import Drain
+from stream.server.publications import Publications
 from stream.server.steering import Steering
 from stream.session import Session
 from stream.settings import MAX_BITRATE
@@ -41,10 +44,12 @@ class Camera:
         pool: Executor,
         records: Path | None,
         max_bitrate: int,
+        network: Network,
     ) -> None:
         self.config = config
         self.session = Session(f"camera-{config.name}", tracker, pool, max_bitrate=max_bitrate)
         self.recording: Recording | None = None
+        self.publications = Publications(f"camera {config.name}", self.session, network)
         self._records = records
         self._stats: Stats | None = None
         self._trouble = ""
@@ -60,7 +65,6 @@ class Camera:
     def start(self) -> None:
         self.session.start()
         self.session.follow(self._hear)
-        self.session.request(None, SetEffect(Effect(self.config.effect)))
         if self.config.text:
             self.session.request(None, AddText(self.config.text))
         if self.config.record:
@@ -68,8 +72,14 @@ class Camera:
                 self.start_recording()
             except SegstreamError as error:
                 self._trouble = str(error)
+        for publish in self.config.publish:
+            try:
+                self.publications.add(target.read(publish, files=True))
+            except SegstreamError as error:
+                self._trouble = str(error)
+                log.error("camera %s: %s", self.config.name, error)
         self._tasks = [
-            asyncio.create_task(self._follower.run()),
+            asyncio.create_task(self._follow()),
             asyncio.create_task(self._count()),
         ]
 
@@ -80,8 +90,19 @@ class Camera:
         for result in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(result, Exception):
                 log.error("camera %s failed", self.config.name, exc_info=result)
+        await self.publications.close()
         await self.stop_recording()
         await self.session.close()
+
+    async def _follow(self) -> None:
+        """The effect first: a picture that goes out without it may show what it is to hide."""
+        try:
+            await self.session.begin_with(Effect(self.config.effect))
+        except SegstreamError as error:
+            self._trouble = str(error)
+            log.error("camera %s: %s", self.config.name, error)
+            return
+        await self._follower.run()
 
     def start_recording(self) -> None:
         """Go on with it if it runs already. Raises InputError."""
@@ -133,6 +154,7 @@ class Camera:
             "objects": len(self.session.state.objects),
             "trouble": self._trouble,
             "recording": recording.state() if recording else None,
+            "publications": self.publications.states(),
         }
 
     def _reason(self) -> str:
@@ -161,7 +183,7 @@ class Cameras:
     file: changes in it are followed; None: they are kept in memory only.
     records: the folder for recordings; None: there are none. files: the API may name files.
     drain: once it has begun, no more are added. It does not wait for cameras, which never end by
-    themselves: they are closed with the server. max_bitrate: see Peers.
+    themselves: they are closed with the server. max_bitrate, network: see Peers.
     """
 
     def __init__(
@@ -174,6 +196,7 @@ class Cameras:
         files: bool = False,
         drain: Drain | None = None,
         max_bitrate: int = MAX_BITRATE,
+        network: Network | None = None,
     ) -> None:
         self.files = files
         self._drain = drain or Drain(0)
@@ -183,6 +206,7 @@ class Cameras:
         self._file = file
         self._records = records
         self._max_bitrate = max_bitrate
+        self._network = network or Network()
         self._cameras: dict[str, Camera] = {}
         self._stamp: tuple[int, int] | None = None
         self._changing = asyncio.Lock()
@@ -267,7 +291,14 @@ class Cameras:
                 await camera.close()
         for name, config in configs.items():
             if name not in self._cameras:
-                camera = Camera(config, self._tracker, self._pool, self._records, self._max_bitrate)
+                camera = Camera(
+                    config,
+                    self._tracker,
+                    self._pool,
+                    self._records,
+                    self._max_bitrate,
+                    self._network,
+                )
                 self._cameras[name] = camera
                 with logs.about(camera=name):  # and all that is begun for it
                     camera.start()

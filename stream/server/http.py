@@ -2,8 +2,10 @@
 
 import asyncio
 import ipaddress
+import json
 import logging
 import secrets
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -141,6 +143,19 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text=f"body took over {BODY_TIMEOUT:g} s") from error
     return bytes(body)
+
+
+async def read_json(request: web.Request, limit: int) -> Any:
+    """The body, parsed. Raises InputError, LimitError, aiohttp's HTTPUnsupportedMediaType and
+    HTTPRequestTimeout."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(
+            text=f"content type is {request.content_type}; wanted application/json"
+        )
+    try:
+        return json.loads(await read_body(request, limit))
+    except (ValueError, RecursionError) as error:
+        raise InputError("body is no JSON") from error
 
 
 def is_loopback(host: str) -> bool:

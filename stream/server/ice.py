@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import random
+import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -20,7 +21,7 @@ def configuration(network: Network) -> RTCConfiguration:
     return RTCConfiguration(
         iceServers=[
             RTCIceServer(server.url, server.username, server.credential)
-            for server in network.ice_servers
+            for server in network.servers(time.time())
             if "[" not in server.url
         ]
     )

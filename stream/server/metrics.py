@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from stream import __version__
+from stream.egress import publication
 from stream.ingest.source import Phase
 from stream.jobs.store import QUEUED, RUNNING
 from stream.metrics import PREFIX, REGISTRY
@@ -42,6 +43,9 @@ class ServerState(Collector):
         for camera in cameras:
             phases[camera.phase] += 1
         yield _gauges("cameras", "Cameras in each state", "state", phases)
+        yield _gauges(
+            "publications", "Targets that streams are sent to", "state", _publications(self._app)
+        )
         jobs = {state: self._jobs[state] for state in (QUEUED, RUNNING)}
         yield _gauges("jobs", "Jobs on whole videos, of all servers of the data", "state", jobs)
         yield _gauge("draining", "1: it ends, and takes no new sessions", draining)
@@ -63,6 +67,16 @@ class ServerState(Collector):
         info = GaugeMetricFamily(f"{PREFIX}_info", "What is run", labels=("version", "model"))
         info.add_metric((__version__, peers.model), 1)
         yield info
+
+
+def _publications(app: web.Application) -> Mapping[str, int]:
+    """How many are in each state, of cameras and sessions."""
+    counts = {str(phase): 0 for phase in publication.Phase}
+    of_cameras = [camera.publications for camera in app[CAMERAS].list()]
+    for found in (*of_cameras, *app[PEERS].all_publications):
+        for phase in found.phases():
+            counts[phase] += 1
+    return counts
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

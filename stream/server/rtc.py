@@ -20,6 +20,7 @@ from stream.server.drain import Drain
 from stream.server.http import read_body
 from stream.server.offer import Offer
 from stream.server.peer import Peer
+from stream.server.publications import Publications
 from stream.server.viewer import Viewer
 from stream.session import Session
 from stream.settings import MAX_BITRATE
@@ -50,6 +51,7 @@ class Peers:
         self._peers: dict[str, Peer] = {}
         self._viewers: dict[str, dict[str, Viewer]] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
+        self._publications: dict[str, Publications] = {}
         self._answering: set[str] = set()
         self._drain = drain or Drain(0)
 
@@ -83,10 +85,24 @@ class Peers:
             raise web.HTTPNotFound(text=f"no session {id[:40]}; it has ended or never was")
         return self._peers[id]
 
-    def viewer(self, session: str, id: str) -> Viewer:
-        """Raises aiohttp's HTTPNotFound."""
-        self.peer(session)
-        viewers = self._viewers.get(session, {})
+    def publications(self, id: str) -> Publications:
+        """What a session is published to; a camera has its own. Raises aiohttp's HTTPNotFound."""
+        peer = self.peer(id)
+        if isinstance(peer, CameraViewer):
+            raise web.HTTPNotFound(text=f"{id[:40]} watches a camera; publish the camera itself")
+        if id not in self._publications:
+            made = Publications(f"session {id}", peer.session, self.network)
+            self._publications[id] = made
+        return self._publications[id]
+
+    @property
+    def all_publications(self) -> list[Publications]:
+        """Of each session that has some, those of cameras not included."""
+        return list(self._publications.values())
+
+    def viewer(self, watched: str, id: str) -> Viewer:
+        """watched: a session's id, or what `camera_key` gives. Raises aiohttp's HTTPNotFound."""
+        viewers = self._viewers.get(watched, {})
         if id not in viewers:
             raise web.HTTPNotFound(text=f"no viewer {id[:40]}; it has ended or never was")
         return viewers[id]
@@ -154,20 +170,19 @@ class Peers:
         return answer
 
     async def admit(
-        self, session: str, offer: Offer, reached_at: str | None = None
+        self, watched: str, session: Session, offer: Offer, reached_at: str | None = None
     ) -> tuple[str, str]:
         """Let somebody watch a session; returns the viewer's id and the answer's SDP.
 
-        Raises OfferError, Busy, aiohttp's HTTPNotFound.
+        watched: as in `viewer`. Raises OfferError, Busy.
         """
         self._drain.check()
         id = secrets.token_urlsafe(12)
-        viewer = Viewer(id, self.session(session), self.network)
+        viewer = Viewer(id, session, self.network)
         # From now on, for the session may end while its offer is answered.
-        viewers = self._viewers.setdefault(session, {})
-        viewers[id] = viewer
-        with logs.about(session=session):  # and all that is begun for it
-            self._watches[id] = asyncio.create_task(self._watch_viewer(viewers, id, viewer))
+        self._viewers.setdefault(watched, {})[id] = viewer
+        with logs.about(session=session.id):  # and all that is begun for it
+            self._watches[id] = asyncio.create_task(self._watch_viewer(watched, id, viewer))
             try:
                 answer = await viewer.answer(offer, reached_at)
             except BaseException:
@@ -180,14 +195,17 @@ class Peers:
         self.peer(id, source).end("asked to")
         await asyncio.wait([self._watches[id]])
 
-    async def end_viewer(self, session: str, id: str) -> None:
+    async def end_viewer(self, watched: str, id: str) -> None:
         """The same for a viewer."""
-        self.viewer(session, id).end("asked to")
+        self.viewer(watched, id).end("asked to")
         await asyncio.wait([self._watches[id]])
 
     async def end_all(self) -> None:
         for peer in self._peers.values():
             peer.end("server stops")
+        for viewers in self._viewers.values():
+            for viewer in viewers.values():
+                viewer.end("server stops")
         if self._watches:
             await asyncio.wait(list(self._watches.values()))
 
@@ -197,15 +215,24 @@ class Peers:
                 await peer.watch()
         finally:
             del self._peers[id]
-            for viewer in self._viewers.pop(id, {}).values():
+            if id in self._publications:
+                await self._publications.pop(id).close()
+            for viewer in self._viewers.get(id, {}).values():
                 viewer.end("its session ended")
             del self._watches[id]
 
-    async def _watch_viewer(self, viewers: dict[str, Viewer], id: str, viewer: Viewer) -> None:
+    async def _watch_viewer(self, watched: str, id: str, viewer: Viewer) -> None:
         try:
             await viewer.watch()
         finally:
-            del viewers[id], self._watches[id]
+            del self._viewers[watched][id], self._watches[id]
+            if not self._viewers[watched]:
+                del self._viewers[watched]
+
+
+def camera_key(name: str) -> str:
+    """What the viewers of a camera are kept under: no session's id has a slash."""
+    return f"camera/{name}"
 
 
 PEERS = web.AppKey("peers", Peers)

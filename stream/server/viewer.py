@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import time
-from datetime import datetime
 
 from stream.limits import CONNECT_TIMEOUT, VIEWER_SILENCE
 from stream.network import Network
 from stream.server.connection import Connection
 from stream.server.offer import Offer
+from stream.server.reports import Reports
 from stream.server.viewing import Viewing
 from stream.session import Session
 
@@ -26,7 +26,7 @@ class Viewer:
         self._viewing = Viewing(session)
         self.connection = Connection(self._name, network)
         self._answered = asyncio.Event()
-        self._reported: list[datetime] = []
+        self._reports = Reports()
         self._heard = 0.0
 
     async def answer(self, offer: Offer, reached_at: str | None = None) -> str:
@@ -57,25 +57,15 @@ class Viewer:
         self.connection.end(reason)
 
     async def _check_alive(self) -> None:
+        if self._session.has_ended:  # a camera's, which nobody else tells
+            self.end("its session ended")
         now, connected = time.monotonic(), self.connection.connected
         if connected is None:
             if now - self.connection.began > CONNECT_TIMEOUT:
                 self.end(f"not connected within {CONNECT_TIMEOUT:g} s")
             return
-        if await self._has_reported():
+        sender = self._viewing.sender
+        if sender is not None and await self._reports.have_come(sender):
             self._heard = now
         if now - max(connected, self._heard) > VIEWER_SILENCE:
             self.end(f"no report for {VIEWER_SILENCE:g} s")
-
-    async def _has_reported(self) -> bool:
-        """Whether a receiver report (RTCP) has come since the last call, or none can be expected
-        because no picture has gone out yet. Reports are authenticated by SRTP; that somebody sends
-        packets from the viewer's address would prove nothing."""
-        sender = self._viewing.sender
-        assert sender is not None
-        parts = (await sender.getStats()).values()
-        if not any(part.packetsSent for part in parts if part.type == "outbound-rtp"):
-            return True
-        before = self._reported
-        self._reported = [part.timestamp for part in parts if part.type == "remote-inbound-rtp"]
-        return self._reported != before

@@ -74,6 +74,8 @@ def read_query(query: MultiMapping[str]) -> tuple[Effect, list[str], str | None]
     name = query.get("session")
     if name is not None and not _NAME.fullmatch(name):
         raise InputError(f"session is {name[:60]!r}; wanted 1 to 40 of A-Z a-z 0-9 _ -")
+    if name == "camera":
+        raise InputError("session camera cannot be had: /whep/camera/NAME are the server's cameras")
     return effect, words, name
 
 

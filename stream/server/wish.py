@@ -1,6 +1,7 @@
 """What WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) have in common."""
 
 import ipaddress
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import hdrs, web
@@ -116,7 +117,7 @@ def for_browsers(servers: tuple[IceServer, ...]) -> list[Mapping[str, str]]:
 
 
 def _add_links(response: web.Response, request: web.Request) -> None:
-    for server in request.app[PEERS].network.ice_servers:
+    for server in request.app[PEERS].network.servers(time.time()):
         response.headers.add(hdrs.LINK, link(server))
 
 

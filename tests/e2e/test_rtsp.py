@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from rtsp_camera import HEIGHT, WIDTH, Camera, missing, write_clip, write_streams
 from running_server import ARTEFACTS, Server, free_port
+from test_whip_clients import PIXELS, SHOWS, WATCH
 
 FAKE_CAMERA = "--use-fake-device-for-media-stream"
 ALLOW = "--use-fake-ui-for-media-stream"
@@ -265,3 +266,27 @@ def test_a_server_that_is_killed_leaves_no_process_and_a_readable_recording(
             return
         time.sleep(0.1)
     pytest.fail(processes())
+
+
+def test_a_camera_goes_to_chromium_by_whep_and_to_another_server(
+    api, camera, launch, program, folder
+):
+    target = camera.url("record")
+    api.add("lane", camera.url("h264"), effect="none", publish=[target])
+    api.until("lane", lambda found: found["publications"][0]["state"] == "live")
+    context = launch().new_context()
+    try:
+        page = context.new_page()
+        page.goto(program.url)
+        page.evaluate(WATCH, ["/whep/camera/lane", ["video"]])
+        page.wait_for_function(SHOWS, arg=[(230, 230, 60), (40, 40, 40)], timeout=30_000)
+        assert page.evaluate(PIXELS)["width"] == WIDTH
+        page.locator("video").screenshot(path=ARTEFACTS / "whep-camera.png")
+        assert page.evaluate("window.viewing.location").startswith("/whep/camera/lane/")
+    finally:
+        context.close()
+    camera.kill()
+    api.until("lane", lambda found: found["publications"][0]["state"] == "waiting")
+    camera.start()
+    api.until("lane", lambda found: found["publications"][0]["state"] == "live")
+    assert (folder / "recorded.h264").exists()

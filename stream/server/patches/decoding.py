@@ -2,13 +2,14 @@
 
 import queue
 import threading
+import time
 from typing import Any
 
 from aiortc import RTCRtpReceiver, codecs, rtcrtpreceiver
 from aiortc.jitterbuffer import JitterFrame
 
 from stream.ingest.payload import is_keyframe
-from stream.limits import MAX_ENCODED, MAX_SIDE
+from stream.limits import MAX_ENCODED, MAX_ENCODED_AGE, MAX_SIDE
 from stream.server.patches.jitter import Released
 
 original_init = RTCRtpReceiver.__init__
@@ -35,8 +36,9 @@ def init_bounded_receiver(self: Any, kind: str, transport: Any) -> None:
 
 
 class EncodedPictures(queue.Queue[tuple[Any, JitterFrame] | None]):
-    """Pictures that wait for the decoder. One too many, and all are dropped up to the next
-    keyframe, which is asked for: aiortc sends a PLI when `keyframe_wanted` is set.
+    """Pictures that wait for the decoder. One too many, or one that has waited too long, and all
+    are dropped up to the next keyframe, which is asked for: aiortc sends a PLI when
+    `keyframe_wanted` is set.
 
     None ends the decoder; it goes ahead of what waits, since aiortc blocks the event loop until
     the decoder has ended.
@@ -65,7 +67,7 @@ class EncodedPictures(queue.Queue[tuple[Any, JitterFrame] | None]):
                 super().put((codec, picture), block, timeout)
 
     def _accepts(self, codec: str, data: bytes) -> bool:
-        if self.qsize() >= MAX_ENCODED:
+        if self.qsize() >= MAX_ENCODED or self._longest_wait() > MAX_ENCODED_AGE:
             self._drop_all()
             self._skipping = True
         if self._skipping and not is_keyframe(codec, data):
@@ -74,6 +76,17 @@ class EncodedPictures(queue.Queue[tuple[Any, JitterFrame] | None]):
             return False
         self._skipping = False
         return True
+
+    def _longest_wait(self) -> float:
+        """Seconds."""
+        with self.mutex:
+            return time.monotonic() - self.queue[0][0] if self.queue else 0.0
+
+    def _put(self, item: Any) -> None:
+        self.queue.append((time.monotonic(), item))
+
+    def _get(self) -> Any:
+        return self.queue.popleft()[1]
 
     def _drop_all(self) -> None:
         with self.mutex:

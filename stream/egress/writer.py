@@ -1,0 +1,168 @@
+"""The process that sends one stream to a target. `python -m stream.egress.writer`.
+
+A process and not a thread, because nothing interrupts FFmpeg: a server that takes no more data
+holds up this process, which can be killed, and nothing else. It ends when its standard input does.
+"""
+
+import contextlib
+import io
+import math
+import os
+import signal
+import socket
+import struct
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from stream.egress.encoder import RATE
+from stream.egress.publication import Failure, classify
+from stream.egress.target import Kind
+from stream.egress.writer_messages import (
+    Closed,
+    End,
+    Open,
+    Picture,
+    Ready,
+    Report,
+    Written,
+    encode,
+    read_order,
+)
+from stream.limits import PUBLISH_BUFFER, PUBLISH_OPEN, PUBLISH_SILENCE
+from stream.parent import end_with_parent
+
+FORMATS = {Kind.RTSP: "rtsp", Kind.RTMP: "flv", Kind.SRT: "mpegts"}
+
+OPTIONS = {
+    # Over TCP: UDP would need ports at both ends, and loses what nobody asks for again.
+    Kind.RTSP: {"rtsp_transport": "tcp"},
+    # Without the two, the muxer seeks back at the end, which a network cannot.
+    Kind.RTMP: {"flvflags": "no_duration_filesize"},
+    Kind.SRT: {},
+}
+
+LONGEST_CALL = math.ceil(PUBLISH_OPEN) + 2
+"""Seconds after which the kernel ends this process in the middle of a call: PyAV 18 connects, and
+says goodbye, with Python's lock held, so that no thread here could. The server is quicker, if it is
+there."""
+
+SYSTEM_ERRORS = 200
+"""Numbers above are FFmpeg's own."""
+
+
+class Output:
+    """One connection, from the first key frame on."""
+
+    def __init__(self, order: Open) -> None:
+        self._order = order
+        self._container: av.container.OutputContainer | None = None
+        self._stream: Any = None
+        self._size = (0, 0)
+        self._began = 0
+        self._last = -1
+
+    def write(self, picture: Picture, data: bytes) -> None:
+        """Raises av.FFmpegError, OSError."""
+        if picture.keyframe:
+            self._open_for(picture, data)
+        if self._container is None:
+            return
+        packet = av.Packet(data)
+        packet.stream, packet.time_base = self._stream, Fraction(1, RATE)
+        # What was reopened begins anew, but its times must not stand still.
+        packet.pts = packet.dts = max(picture.pts - self._began, self._last + 1)
+        packet.is_keyframe = picture.keyframe
+        self._last = packet.pts
+        self._container.mux(packet)
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+
+    def _open_for(self, picture: Picture, data: bytes) -> None:
+        """The parameter sets, which are in the key frame, are told when a connection begins. FLV
+        has no way to tell others in the middle that every server takes; RTSP takes them as they
+        come (RFC 6184, 8.4)."""
+        with av.open(io.BytesIO(data), format="h264") as parsed:
+            template = parsed.streams.video[0]
+            size = template.codec_context.width, template.codec_context.height
+            is_other = size != self._size and self._order.kind is Kind.RTMP
+            if self._container is not None and not is_other:
+                return
+            self.close()
+            kind = self._order.kind
+            container = av.open(
+                self._order.url, "w", format=FORMATS[kind], container_options=OPTIONS[kind]
+            )
+            self._container = container
+            self._stream = container.add_stream_from_template(template)
+            self._stream.time_base = Fraction(1, RATE)
+            self._size, self._began, self._last = size, picture.pts, -1
+            container.start_encoding()
+        bound_sockets()
+
+
+def bound_sockets() -> None:
+    """Let what a slow network does not carry wait where it can be dropped, not in the kernel; and
+    notice a peer that is gone. FFmpeg has no settings for either that all its protocols share."""
+    for path in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError, ValueError):
+            if not os.readlink(path).startswith("socket:"):
+                continue
+            with socket.socket(fileno=os.dup(int(path.name))) as found:
+                if found.type == socket.SOCK_STREAM and found.family != socket.AF_UNIX:
+                    found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PUBLISH_BUFFER)
+                    # Later than the server sees that nothing is taken; for when nothing is sent.
+                    milliseconds = struct.pack("i", round(2 * PUBLISH_SILENCE * 1000))
+                    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+def publish() -> Closed | None:
+    """Do what the server says until it says End, or the target is gone."""
+    output: Output | None = None
+    while (read := read_order(sys.stdin.buffer)) is not None:
+        order, data = read
+        signal.alarm(LONGEST_CALL)
+        try:
+            match order:
+                case Open():
+                    output = Output(order)
+                case Picture():
+                    assert output is not None
+                    output.write(order, data)
+                    say(Written())
+                case End():
+                    if output is not None:
+                        output.close()
+                    return None
+        except Exception as error:
+            # FFmpeg's own text repeats the address with its password.
+            number = getattr(error, "errno", None)
+            detail = os.strerror(number).lower() if number and 0 < number < SYSTEM_ERRORS else ""
+            return Closed(classify(error), detail)
+        finally:
+            signal.alarm(0)
+    return Closed(Failure.CLOSED)
+
+
+def say(report: Report) -> None:
+    sys.stdout.buffer.write(encode(report))
+    sys.stdout.buffer.flush()
+
+
+def main() -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    end_with_parent()
+    say(Ready())
+    if (closed := publish()) is not None:
+        with contextlib.suppress(BrokenPipeError):
+            say(closed)
+    os._exit(0)  # closing could block in FFmpeg
+
+
+if __name__ == "__main__":
+    main()

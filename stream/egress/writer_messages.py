@@ -1,0 +1,96 @@
+"""What the server and the process that sends to one target say to each other.
+
+To the process: a line of JSON each, a picture's line followed by its bytes. From it: lines of JSON.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import BinaryIO
+
+from stream.egress.publication import Failure
+from stream.egress.target import Kind
+from stream.errors import InputError
+
+MAX_LINE = 8192
+"""An address of MAX_ADDRESS characters, each escaped, fits."""
+
+MAX_PICTURE = 16 * 1024 * 1024
+"""Bytes of an encoded picture: more than a key frame of the largest that is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    url: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """size: of the H264 that follows, Annex B. pts: in units of 1/90000 s, ever growing."""
+
+    size: int
+    pts: int
+    keyframe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Say goodbye to the target as its protocol has it, and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From the process: it can open something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """From the process: one more picture was handed to the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """From the process: nothing more can be sent."""
+
+    failure: Failure
+    detail: str = ""
+
+
+Order = Open | Picture | End
+Report = Ready | Written | Closed
+
+_KINDS = {kind.__name__: kind for kind in (Open, Picture, End, Ready, Written, Closed)}
+
+
+def encode(message: Order | Report) -> bytes:
+    return json.dumps({"is": type(message).__name__, **asdict(message)}).encode() + b"\n"
+
+
+def read_order(pipe: BinaryIO) -> tuple[Order, bytes] | None:
+    """The next order, with the picture's bytes; None at the end. Trusted: from the server."""
+    line = pipe.readline(MAX_LINE)
+    if not line:
+        return None
+    fields = json.loads(line)
+    match fields.pop("is"):
+        case "Open":
+            return Open(fields["url"], Kind(fields["kind"])), b""
+        case "End":
+            return End(), b""
+    picture = Picture(**fields)
+    return picture, pipe.read(picture.size)
+
+
+def decode_report(line: bytes) -> Report:
+    """Half trusted: the process reads what a stranger answers. Raises InputError."""
+    try:
+        fields = json.loads(line)
+        kind = _KINDS[fields.pop("is")]
+        if kind is Closed:
+            return Closed(Failure(fields["failure"]), str(fields.get("detail", ""))[:200])
+        message = kind(**fields)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError("the writer says what is not understood") from error
+    if not isinstance(message, Ready | Written):
+        raise InputError("the writer says what only the server may")
+    return message

@@ -1,0 +1,52 @@
+"""/cameras/NAME/publications and /sessions/ID/publications: what is published to where
+(docs/cameras.md). It ends when it is deleted, or with the camera, the session or the server; what
+is to be kept is in the camera's own `publish`."""
+
+from aiohttp import web
+
+from stream.egress import target
+from stream.errors import InputError
+from stream.limits import MAX_CAMERA_BODY
+from stream.server import wish
+from stream.server.access import check_authorized
+from stream.server.cameras import CAMERAS
+from stream.server.http import read_json
+from stream.server.publications import Publications
+from stream.server.rtc import PEERS
+
+
+def add_routes(app: web.Application) -> None:
+    for path in ("/cameras/{camera}/publications", "/sessions/{session}/publications"):
+        app.router.add_get(path, _list)
+        app.router.add_post(path, _post)
+        app.router.add_delete(path + "/{id}", _delete)
+
+
+async def _list(request: web.Request) -> web.Response:
+    return web.json_response({"publications": _publications(request).states()})
+
+
+async def _post(request: web.Request) -> web.Response:
+    _publications(request)  # 404 before all else
+    given = await read_json(request, MAX_CAMERA_BODY)
+    if not isinstance(given, dict) or set(given) != {"url"}:
+        raise InputError('wanted a target like {"url": "rtmp://host/app/key"}')
+    publications = _publications(request)
+    id = publications.add(target.read(given["url"], files=request.app[CAMERAS].files))
+    headers = {"Location": f"{request.path}/{id}"}
+    return web.json_response(publications.state(id), status=201, headers=headers)
+
+
+async def _delete(request: web.Request) -> web.Response:
+    await _publications(request).remove(request.match_info["id"])
+    return web.Response(status=204)
+
+
+def _publications(request: web.Request) -> Publications:
+    """Raises aiohttp's HTTPNotFound, and HTTPUnauthorized for sessions, which programs begin and
+    watch with the token."""
+    camera = request.match_info.get("camera")
+    if camera is not None:
+        return request.app[CAMERAS].get(camera).publications
+    check_authorized(request, request.app[wish.TOKEN])
+    return request.app[PEERS].publications(request.match_info["session"])

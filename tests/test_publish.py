@@ -46,8 +46,7 @@ async def http(tmp_path: Path) -> AsyncIterator[Http]:
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Camera]:
     """GStreamer's RTSP server, which takes RECORD."""
-    if lacking := missing():
-        pytest.skip(lacking)
+    assert not missing(), missing()
     recorder = Camera(tmp_path)
     recorder.start()
     yield recorder

@@ -24,14 +24,11 @@ from stream.settings import Settings
 SECRET = "north-wind-and-sun"
 COTURN = shutil.which("turnserver") or "/usr/bin/turnserver"
 
-pytestmark = pytest.mark.skipif(
-    not Path(COTURN).exists(), reason="coturn is not installed (apt-get install coturn)"
-)
-
 
 @pytest.fixture
 def relay(tmp_path: Path) -> Iterator[int]:
     """The port of a TURN server that takes who knows the secret."""
+    assert Path(COTURN).exists(), "no TURN server: apt-get install coturn"
     port = free_port()
     command = [
         *(COTURN, "-n", "--no-cli", "--no-tls", "--no-dtls", "--listening-ip=127.0.0.1"),

@@ -38,8 +38,8 @@ async def http(tmp_path: Path) -> AsyncIterator[Http]:
 @pytest.fixture
 def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file that what is written to /dev/video99 goes to."""
-    if (compiler := shutil.which("gcc")) is None:
-        pytest.skip("gcc is not installed")
+    compiler = shutil.which("gcc")
+    assert compiler, "no C compiler: apt-get install gcc linux-libc-dev"
     library, written = tmp_path / "fake.so", tmp_path / "written"
     source = Path(__file__).with_name("fake_v4l2.c")
     done = subprocess.run(
@@ -47,8 +47,6 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         capture_output=True,
         text=True,
     )
-    if "videodev2.h: No such file" in done.stderr:
-        pytest.skip("the kernel's headers are not installed")
     assert done.returncode == 0, done.stderr
     monkeypatch.setenv("LD_PRELOAD", str(library))
     monkeypatch.setenv("FAKE_V4L2", str(written))

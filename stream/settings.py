@@ -112,6 +112,16 @@ class Settings:
         "compile a full model with PyTorch: a start of minutes, then faster",
         NETWORK,
     )
+    text_model: str | None = key(
+        None,
+        TEXT,
+        "detector for phrases that are no words of the model: a folder, or a name of the Hugging "
+        "Face hub",
+        NETWORK,
+        otherwise="none, only the model's own words are understood",
+        example="IDEA-Research/grounding-dino-tiny",
+        metavar="FOLDER|NAME",
+    )
     min_tracker_rate: float = key(
         5.0,
         decimal(0, 1000),

@@ -38,7 +38,7 @@ SWEEP_INTERVAL = 60.0
 ABANDONED = 3600.0
 """Seconds after which a folder that never became a job is removed: its upload has broken off."""
 
-NETWORK = ("model", "threads", "device", "half", "compile", "weights")
+NETWORK = ("model", "threads", "device", "half", "compile", "weights", "text_model")
 """The settings that a job's process loads its network with."""
 
 

@@ -57,11 +57,16 @@ class Request:
         """Raises PromptError, LimitError."""
         return FrameSchedule(self.cues)
 
-    def check_words(self, known: Sequence[str]) -> None:
-        """Raise PromptError for a word that is not among those the network offers."""
-        for cue in self.cues:
-            if isinstance(cue.prompt, Text):
-                words.query(cue.prompt.word, known)
+    @property
+    def texts(self) -> list[str]:
+        """Words and phrases that objects are asked for by."""
+        return [cue.prompt.word for cue in self.cues if isinstance(cue.prompt, Text)]
+
+    def check_words(self, known: Sequence[str], phrases: bool = False) -> None:
+        """Raise PromptError for a word that is not among those the network offers. phrases: there
+        is a detector for any."""
+        for text in self.texts:
+            words.resolve(text, known, phrases)
 
 
 class FrameSchedule(Schedule):

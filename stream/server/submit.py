@@ -20,12 +20,20 @@ from stream.server.drain import DRAIN
 
 
 class Submissions:
-    """words: those that the network knows, asked for when they are needed."""
+    """words: those that the network knows, asked for when they are needed. phrases: there is a
+    detector for any other."""
 
-    def __init__(self, jobs: Jobs, allowed: Allowed, words: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        allowed: Allowed,
+        words: Callable[[], Sequence[str]],
+        phrases: bool = False,
+    ) -> None:
         self.jobs = jobs
         self._allowed = allowed
         self._words = words
+        self._phrases = phrases
         self._incoming = 0
 
     async def submit(
@@ -82,7 +90,7 @@ class Submissions:
 
     def _check_words(self, request: Request) -> None:
         try:
-            request.check_words(self._words())
+            request.check_words(self._words(), self._phrases)
         except PromptError as error:
             raise JobError("unknown_word", str(error), 422) from error
 

@@ -35,7 +35,8 @@ async def run(app: web.Application, settings: Settings) -> AsyncIterator[None]:
     drain.wait_for("jobs", lambda: work.running)
     app[health.CHECKS].add("data", health.folder(database.folder))
     app[callers.ACCESS] = callers.Access(keys, settings.host)
-    app[SUBMISSIONS] = Submissions(work, allowed, lambda: app[health.TRACKER].words)
+    phrases = settings.text_model is not None
+    app[SUBMISSIONS] = Submissions(work, allowed, lambda: app[health.TRACKER].words, phrases)
     app[jobs.FOLLOWERS] = set()
     await work.start()
     yield

@@ -19,7 +19,7 @@ from stream.track.bank import Memory, MemoryBank
 from stream.track.networks.base import Decoded, Network, Spec
 from stream.track.objects import TrackedObject
 
-FORMAT = 2
+FORMAT = 3
 
 
 def pack(objects: Iterable[TrackedObject], network: Network) -> bytes:
@@ -48,6 +48,7 @@ def pack(objects: Iterable[TrackedObject], network: Network) -> bytes:
                 "tracked": known.tracked,
                 "points": known.points,
                 "word": known.word,
+                "phrase": known.phrase,
                 "score": finding.score,
                 "iou": finding.iou,
                 "conditioning": [memory.index for memory in bank.conditioning],
@@ -117,6 +118,7 @@ def _object(
         remembered=bool(entry["remembered"]),
         tracked=bool(entry["tracked"]),
         word=None if entry["word"] is None else int(entry["word"]),
+        phrase=None if entry["phrase"] is None else str(entry["phrase"]),
         points=tuple((float(x), float(y), int(label)) for x, y, label in entry["points"]),
         finding=finding,
     )

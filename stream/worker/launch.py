@@ -14,6 +14,8 @@ from stream import logs
 from stream.frames import Image, Masks
 from stream.limits import MAX_BATCH
 from stream.settings import Settings
+from stream.track import finder
+from stream.track.finder import Finder
 from stream.track.networks.base import Network
 from stream.track.tracker import Tracker, step_together
 from stream.worker.process import Engine, Load, main
@@ -67,11 +69,13 @@ def engine(settings: Settings, max_batch: int | None = None) -> Load:
 
 
 class NetworkEngine:
-    """max_batch: sessions that may share a step."""
+    """max_batch: sessions that may share a step. finder: for phrases."""
 
-    def __init__(self, network: Network, max_batch: int) -> None:
+    def __init__(self, network: Network, max_batch: int, finder: Finder | None = None) -> None:
         self.max_batch = max_batch
+        self.phrases = finder is not None
         self._network = network
+        self._finder = finder
 
     @property
     def image_size(self) -> int:
@@ -82,7 +86,7 @@ class NetworkEngine:
         return self._network.spec.words
 
     def new_tracker(self) -> Tracker:
-        return Tracker(self._network)
+        return Tracker(self._network, finder=self._finder)
 
     def step(self, trackers: Sequence[Tracker], images: Sequence[Image]) -> list[Masks]:
         return step_together(trackers, images)
@@ -92,6 +96,9 @@ def _load(settings: Settings, max_batch: int | None) -> Engine:
     from stream.track import catalog
 
     logs.configure(settings, "worker")
+    # On a CPU it leaves half of the cores to the tracker.
+    threads = max(1, (settings.threads or os.cpu_count() or 1) // 2)
+    found = finder.start(settings.text_model, threads, settings.device, patience=0)
     network = catalog.load(
         settings.model,
         threads=settings.threads,
@@ -100,7 +107,7 @@ def _load(settings: Settings, max_batch: int | None) -> Engine:
         compile=settings.compile,
         weights=settings.weights,
     )
-    return NetworkEngine(network, max_batch or (MAX_BATCH if _on_cuda(settings) else 1))
+    return NetworkEngine(network, max_batch or (MAX_BATCH if _on_cuda(settings) else 1), found)
 
 
 def _on_cuda(settings: Settings) -> bool:

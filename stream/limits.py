@@ -295,6 +295,17 @@ MAX_AGE = 0.300
 
 MAX_BITRATE_SETTING = 8_000_000
 """Bits per second of a returned picture: more shows no difference at 1080p."""
+
+LIVE_COUNT_INTERVAL = 10.0
+"""Between two counts of live sessions' time: what a server that is killed forgets of it, and what a
+session gets beyond its key's day."""
+
+MAX_TOKEN_SECONDS = 86_400
+"""A session token lasts a day at most; what is to last longer is a key."""
+
+MAX_TOKEN_BODY = 1024
+"""Of a request for one."""
+
 MAX_CONFIG = 1024 * 1024
 """A configuration file: a few KiB; TOML that is larger was not written by a person."""
 

@@ -139,6 +139,14 @@ class Settings:
         secret=True,
         option=False,
     )
+    session_keys: str = key(
+        "off",
+        one_of("off", "remote", "all"),
+        "who needs a key or a session token for live sessions: nobody (off), all but programs on "
+        "this machine (remote), or all",
+        REACH,
+        metavar="WHO",
+    )
     ice_servers: tuple[IceServer, ...] = key(
         (),
         ICE_SERVERS,

@@ -79,8 +79,8 @@ class Jobs:
         self.folder = database.folder / "jobs"
         self.folder.mkdir(exist_ok=True, mode=0o700)
         self.keys = keys
-        self._owner = Owner(database.folder / "servers")
-        self.store = JobStore(database, keys, self._owner.id)
+        self.owner = Owner(database.folder / "servers")
+        self.store = JobStore(database, keys, self.owner.id)
         self._settings = settings
         self._network = {name: getattr(settings, name) for name in NETWORK}
         if settings.weights is not None:
@@ -93,7 +93,7 @@ class Jobs:
 
     async def start(self) -> None:
         """Take over what dead servers left, and begin to work."""
-        if count := await asyncio.to_thread(self.store.adopt, self._owner.is_alive):
+        if count := await asyncio.to_thread(self.store.adopt, self.owner.is_alive):
             log.info("jobs of a server that is gone start again: %d", count)
         self._waiting.set()
         for _ in range(self._settings.jobs):
@@ -110,7 +110,7 @@ class Jobs:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._owner.close()
+        self.owner.close()
 
     async def new_folder(self, id: str) -> Path:
         """Where the video of a job to come is to be put, as `input`. Raises Busy."""

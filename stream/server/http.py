@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import logging
 import secrets
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -66,6 +67,13 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+def request_key(name: str) -> Any:
+    """What a request keeps something of ours under: a RequestKey where aiohttp has it (3.14), which
+    warns of plain names."""
+    made = getattr(web, "RequestKey", None)
+    return f"segstream.{name}" if made is None else made(name, object)
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:

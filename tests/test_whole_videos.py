@@ -229,12 +229,18 @@ async def test_jobs(files: str, tmp_path: Path, http: aiohttp.ClientSession) -> 
             ],
             "effect": {"name": "colour", "colour": "#ff0000"},
             "exports": ["video", "coco", "yolo", "png", "mot", "mask", "overlay", "cutout"],
+            "model": "nano@384",
         }
+        for model in ("sam2.1-large", "nano@100", "../nano"):
+            response = await http.post(
+                server.base + "/jobs", json={**wanted, "model": model}, headers=mine
+            )
+            assert "there are nano" in await refused(response, 422, "unknown_model")
         response = await http.post(server.base + "/jobs", json=wanted, headers=mine)
         assert response.status == 202, await response.text()
         job = await response.json()
         path = response.headers["Location"]
-        assert (job["state"], job["frames"]) == ("queued", 12)
+        assert (job["state"], job["frames"], job["model"]) == ("queued", 12, "nano@384")
         assert response.headers["x-remaining-credits"] == f"{100 - job['duration']:g}"
         follow = await http.get(f"{server.base}{path}/events", headers=mine)
         assert follow.content_type == "text/event-stream"

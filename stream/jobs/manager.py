@@ -29,6 +29,7 @@ from stream.metrics import CREDITS_CHARGED, JOBS_ENDED
 from stream.server.drain import Drain
 from stream.server.keys import Keys
 from stream.settings import Settings
+from stream.track.catalog import EMBEDDED
 
 log = logging.getLogger(__name__)
 
@@ -243,11 +244,24 @@ class Jobs:
             "input": str(folder / "input"),
             "output": str(output),
             "request": job.request,
-            "network": self._network,
+            "network": self._network_of(job),
             "duration": job.duration / 1000,
         }
         log.info("job %s: runs", job.id)
         return await process.run("stream.jobs.runner", orders, JOB_STALL, heard)
+
+    def model(self, job: Job) -> str:
+        """The name of the model that works on it."""
+        return str(job.request.get("model") or self._settings.model)
+
+    def _network_of(self, job: Job) -> dict[str, Any]:
+        """What its process loads: the server's settings, but for what belongs to one model."""
+        model = self.model(job)
+        if model == self._settings.model:
+            return self._network
+        is_embedded = model.partition("@")[0] == EMBEDDED
+        device = "auto" if is_embedded else self._settings.device
+        return {**self._network, "model": model, "weights": None, "device": device}
 
     async def _end(
         self, job: Job, state: str, used: int, error: dict[str, Any] | None = None

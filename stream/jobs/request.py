@@ -40,18 +40,20 @@ MAX_OBJECT = 255
 MAX_FRAME = 10**7
 
 _PROMPT_FIELDS = frozenset({"object", "frame", "point", "points", "negative", "box", "text"})
-_FIELDS = frozenset({"input", "prompts", "effect", "exports"})
+_FIELDS = frozenset({"input", "prompts", "effect", "exports", "model"})
 _EFFECT_FIELDS = frozenset({"name", "strength", "colour", "background"})
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """cues: with the frame's number, from 0, for their time. names: what each object is called."""
+    """cues: with the frame's number, from 0, for their time. names: what each object is called.
+    model: None: the server's own; which others there are is the server's to say."""
 
     cues: tuple[Cue, ...]
     names: dict[int, str]
     effect: Effect
     exports: tuple[str, ...]
+    model: str | None = None
 
     def schedule(self) -> "FrameSchedule":
         """Raises PromptError, LimitError."""
@@ -110,8 +112,15 @@ def parse(body: Any) -> Request:
     names: dict[int, str] = {}
     for prompt in given:
         _add(prompt, cues, names)
+    model = body.get("model")
+    if model is not None and not (isinstance(model, str) and 0 < len(model) <= MAX_WORD):
+        raise InputError(f"model is {_short(model)}; wanted a name such as nano")
     request = Request(
-        tuple(cues), names, _effect(body.get("effect")), _exports(body.get("exports", ["video"]))
+        tuple(cues),
+        names,
+        _effect(body.get("effect")),
+        _exports(body.get("exports", ["video"])),
+        model,
     )
     request.schedule()
     return request

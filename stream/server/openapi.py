@@ -63,6 +63,12 @@ EFFECT: Schema = {
 WORK: Schema = {
     "prompts": {"type": "array", "items": PROMPT, "minItems": 1, "maxItems": MAX_JOB_PROMPTS},
     "effect": EFFECT,
+    "model": {
+        "type": "string",
+        "maxLength": MAX_WORD,
+        "description": "one of those that the operator has, as NAME or NAME@SIZE; status 422 "
+        "lists them",
+    },
     "exports": {
         "type": "array",
         "items": {"type": "string", "enum": list(FILES)},
@@ -94,6 +100,7 @@ JOB: Schema = {
         "created": {"type": "number", "description": "seconds since 1970"},
         "finished": {"type": ["number", "null"]},
         "duration": {"type": "number", "description": "seconds of video"},
+        "model": {"type": "string"},
         "frames": {"type": "integer"},
         "frames_done": {"type": "integer"},
         "progress": {"type": "number", "minimum": 0, "maximum": 1},

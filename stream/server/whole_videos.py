@@ -41,7 +41,9 @@ async def run(app: web.Application, settings: Settings) -> AsyncIterator[None]:
     live = LiveKeys(database, keys, work.owner.id, work.owner.is_alive)
     app[gate.GATE] = gate.Gate(settings, keys, live, app[PEERS].owner_of)
     phrases = settings.text_model is not None
-    app[SUBMISSIONS] = Submissions(work, allowed, lambda: app[health.TRACKER].words, phrases)
+    app[SUBMISSIONS] = Submissions(
+        work, allowed, lambda: app[health.TRACKER].words, settings.model, phrases
+    )
     app[jobs.FOLLOWERS] = set()
     await work.start()
     counting = asyncio.create_task(app[gate.GATE].count())

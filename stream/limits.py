@@ -206,7 +206,7 @@ MAX_SEARCHES = 8
 on a CPU, and what waits longer is of a picture that nobody sees any more."""
 
 SEARCH_TIMEOUT = 300.0
-"""For one search in a job, loading the detector included; on a busy machine it takes a minute."""
+"""For one search, loading the detector included; on a busy machine it takes a minute."""
 
 MAX_BATCH = 8
 """Sessions in one step on CUDA. On a CPU it is one: nano takes 45 ms for one session and 4 x 73 ms

@@ -202,6 +202,20 @@ def test_a_detector_that_hangs_ends_a_job(stand_in: StandIn) -> None:
     stand_in.gate.set()
 
 
+def test_a_detector_that_hangs_is_given_up_by_a_live_session(
+    live: Tracker, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in.gate.clear()
+    live.step(image(0, True), [Text(1, "ball")])
+    until(lambda: len(stand_in.asked) == 1)
+    monkeypatch.setattr("stream.track.searches.SEARCH_TIMEOUT", 0.0)
+    live.step(image(1, True))
+    monkeypatch.undo()
+    live.step(image(1 + PAUSE, True))  # asked again
+    stand_in.gate.set()
+    until(lambda: len(stand_in.asked) == 2)
+
+
 def test_few_searches_wait(stand_in: StandIn) -> None:
     stand_in.gate.clear()
     asked = Finder(lambda: stand_in)

@@ -213,13 +213,14 @@ async def test_only_a_key_makes_a_token(tmp_path: Path) -> None:
         ({"session_keys": "remote"}, {}, 415, 200),
         ({"session_keys": "remote"}, {"Via": "1.1 proxy"}, 401, 401),
         ({"session_keys": "remote"}, {"X-Forwarded-For": "203.0.113.7"}, 401, 401),
+        ({"session_keys": "remote", "hosts": ("v.example",)}, {"Host": "v.example"}, 401, 401),
         ({"session_keys": "remote", "token": "operators-token"}, {}, 401, 200),
         ({"session_keys": "all"}, {}, 401, 401),
         ({"session_keys": "all", "token": "operators-token"}, bearer("operators-token"), 415, 200),
     ],
 )
 async def test_who_needs_none(
-    tmp_path: Path, settings: dict[str, str], headers: dict[str, str], whip: int, cameras: int
+    tmp_path: Path, settings: dict[str, Any], headers: dict[str, str], whip: int, cameras: int
 ) -> None:
     async with served(tmp_path, **settings) as http:
         http.app[GATE].keys.create("k")

@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -191,4 +192,6 @@ def _is_local(request: web.Request) -> bool:
     """A program on this machine, not one that passes on what others ask."""
     if request.headers.keys() & {"Forwarded", "X-Forwarded-For", "Via"}:
         return False
+    if not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        return False  # the public name, which a proxy passes on
     return request.remote is not None and is_loopback(request.remote)

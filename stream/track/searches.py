@@ -1,11 +1,13 @@
 """Objects that a phrase names: when the detector is asked for them, and what its answer becomes."""
 
 import logging
+import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stream.errors import Busy, ModelError, SegstreamError
 from stream.frames import Image
+from stream.limits import SEARCH_TIMEOUT
 from stream.track.detector import Found
 from stream.track.finder import Finder
 from stream.track.objects import View
@@ -31,6 +33,12 @@ class _Search:
     future: "Future[list[Found]]"
     view: View
     index: int
+    asked: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_over(self) -> bool:
+        """Answered, or given up."""
+        return self.future.done() or time.monotonic() - self.asked > SEARCH_TIMEOUT
 
 
 class Searches:
@@ -75,7 +83,7 @@ class Searches:
         Raises ModelError when a tracker that waits got no answer.
         """
         search = self._running.get(object_id)
-        if search is None or not (self.finder.patience or search.future.done()):
+        if search is None or not (self.finder.patience or search.is_over):
             return None
         del self._running[object_id]
         assert self._image is not None
@@ -84,6 +92,9 @@ class Searches:
             boxes = search.future.result(self.finder.patience)
         except TimeoutError:
             search.future.cancel()
+            if not self.finder.patience:
+                log.warning("a search for a phrase took over %g s; it is given up", SEARCH_TIMEOUT)
+                return None
             raise ModelError(
                 f"the search for a phrase took over {self.finder.patience:g} s"
             ) from None

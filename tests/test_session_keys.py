@@ -210,6 +210,8 @@ async def test_only_a_key_makes_a_token(tmp_path: Path) -> None:
         ({}, {}, 415, 200),
         ({"token": "operators-token"}, {}, 401, 200),
         ({"token": "operators-token"}, bearer("operators-token"), 415, 200),
+        ({}, bearer("wrong"), 415, 200),  # not asked for
+        ({"token": "operators-token"}, bearer("wrong"), 401, 200),
         ({"session_keys": "remote"}, {}, 415, 200),
         ({"session_keys": "remote"}, {"Via": "1.1 proxy"}, 401, 401),
         ({"session_keys": "remote"}, {"X-Forwarded-For": "203.0.113.7"}, 401, 401),

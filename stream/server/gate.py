@@ -8,7 +8,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -67,11 +67,11 @@ class Gate:
         self._leases: set[Lease] = set()
 
     async def identify(self, request: web.Request) -> Caller:
-        """Raises KeyRefused."""
+        """Raises KeyRefused. What is not asked for is not looked at."""
+        if self._lets_in_without(request):
+            return Caller(None)
         given = _given(request)
         if given is None:
-            if self._lets_in_without(request):
-                return Caller(None)
             raise KeyRefused(
                 "wanted a header Authorization: Bearer …, with the operator's token, a key, or a "
                 "token of POST /session-tokens"
@@ -79,13 +79,7 @@ class Gate:
         token = self._settings.token
         if token is not None and hmac.compare_digest(_bytes(given), token.encode()):
             return Caller(None)
-        try:
-            return Caller(await asyncio.to_thread(self.keys.identify, given))
-        except KeyRefused:
-            # What is not asked for does no harm: another program's header, say.
-            if self._lets_in_without(request):
-                return Caller(None)
-            raise
+        return Caller(await asyncio.to_thread(self.keys.identify, given))
 
     def may_touch(self, caller: Caller, session: str) -> bool:
         """Keys are strangers to each other: none reaches another's session by its name."""
@@ -106,7 +100,13 @@ class Gate:
         if key is None:
             yield None
             return
-        id = await asyncio.to_thread(self._live.open, key)
+        opening = asyncio.create_task(asyncio.to_thread(self._live.open, key))
+        try:
+            id = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with suppress(Exception):  # the thread goes on, and its row would stay
+                await asyncio.to_thread(self._live.close, await opening)
+            raise
 
         async def release() -> None:
             self._leases.discard(lease)

@@ -105,7 +105,7 @@ class Keys:
             row = connection.execute(query, (id,)).fetchone()
             known = hmac.compare_digest(_NOBODY if row is None else row["digest"], _digest(secret))
             if row is None or not known:
-                raise KeyRefused("the key in the header x-api-key is unknown or revoked")
+                raise KeyRefused("the key is unknown or revoked")
             return self.read(connection, id)
 
     def session_token(self, id: str, expires: int) -> str:
@@ -115,6 +115,8 @@ class Keys:
 
     def identify(self, given: str) -> str:
         """The id of the key that was given, or that made the session token. Raises KeyRefused."""
+        if not given.startswith((tokens.PREFIX, "sgs_")):
+            raise KeyRefused("the token is wrong; it is no key and no session token either")
         if not given.startswith(tokens.PREFIX):
             return self.check(given).id
         with self._database.transaction() as connection:

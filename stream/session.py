@@ -261,7 +261,7 @@ class Session:
 
     def _find_person(self) -> None:
         """Whoever hides the background without having pointed at anything means himself."""
-        if not self._was_prompted and PERSON in self.words:
+        if not self._was_prompted and (PERSON in self.words or self.phrases):
             self._ask_for(None, PERSON)
 
     def _return_to(self, seen: int | None) -> None:

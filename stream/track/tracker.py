@@ -236,17 +236,19 @@ class Tracker:
                 self._take(object_id, answer)
 
     def _take(self, object_id: int, answer: Answer) -> None:
-        """Start the object where it was found, then bring it forward to the newest frame. The
-        search took its time: frames that are not kept any more are left out."""
+        """Start the object where it was found, then bring it forward to the newest frame: through
+        those between, or, when the search took longer than they are kept, in one leap."""
         known = self._objects[object_id].copy()
         known.conditioned, known.points = None, ()
         if not show(self.network, known, answer.boxes, answer.view):
             return
-        for frame in self._frames:
+        frames = [frame for frame in self._frames if frame.index >= answer.index]
+        if frames[0].index > answer.index:
+            frames = frames[-1:]
+        for frame in frames:
             if frame.index > answer.index:
                 advance(self.network, [known], [frame.view], self.policy)
-            if frame.index >= answer.index:
-                frame.objects[object_id] = known.copy()
+            frame.objects[object_id] = known.copy()
         self._objects[object_id] = known
 
 

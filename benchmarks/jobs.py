@@ -3,8 +3,8 @@
     python -m benchmarks.jobs --json [--quick] [--video FILE]
 
 `x_realtime` is seconds of video done a second by one job, and by two at once together, each a
-process as the server starts it, with the word person and the mask video. Such a process runs only
-when nothing else wants the CPU, so measure on a machine that is quiet. `share` is of one job's
+process as the server starts it, with the word person and the mask video. Such a process has
+niceness 19, so measure on a machine that is quiet. `share` is of one job's
 time, its start apart.
 """
 
@@ -44,7 +44,7 @@ REQUEST: dict[str, Any] = {"prompts": [{"text": "person"}], "exports": ["overlay
 
 NETWORK = {
     "model": "nano", "threads": None, "device": "auto", "half": None, "compile": False,
-    "weights": None,
+    "weights": None, "text_model": None,
 }  # fmt: skip
 
 STALL = 600.0

@@ -1,5 +1,7 @@
 // The background pictures: those of the server, and those a person brings.
 
+import { ask } from "./access.js";
+
 const LARGEST = 10 * 1024 * 1024; // as the server's limit
 
 /** Dispatches "choose" (detail: name) and "error" (detail: text). */
@@ -108,7 +110,7 @@ async function post(file, session) {
   if (file.size > LARGEST) throw new Error("The picture is too large; the limit is 10 MiB.");
   let response;
   try {
-    response = await fetch(`sessions/${encodeURIComponent(session)}/background`, {
+    response = await ask(`sessions/${encodeURIComponent(session)}/background`, {
       method: "POST",
       headers: { "content-type": file.type || "application/octet-stream" },
       body: file,

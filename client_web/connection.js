@@ -1,5 +1,6 @@
 // One WebRTC connection to the server: offered, answered, live, gone. It never comes back to life.
 
+import { ask } from "./access.js";
 import { Control, RefusedError } from "./control.js";
 
 const GATHERING_TIMEOUT = 2_000;
@@ -71,7 +72,7 @@ export class Connection extends EventTarget {
   #endSession() {
     if (!this.#session) return;
     const url = `rtc/${encodeURIComponent(this.#session)}`;
-    fetch(url, { method: "DELETE", keepalive: true }).catch(() => {}); // it ends by itself
+    ask(url, { method: "DELETE", keepalive: true }).catch(() => {}); // it ends by itself
   }
 
   #add(kind, track, direction = "sendrecv") {
@@ -114,7 +115,7 @@ export class Connection extends EventTarget {
   async #offer({ type, sdp }) {
     let response;
     try {
-      response = await fetch("rtc", {
+      response = await ask("rtc", {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ type, sdp, camera: this.#remote ?? undefined }),
@@ -157,7 +158,7 @@ export class Connection extends EventTarget {
 /** STUN and TURN servers that the operator has set; none if the server does not say. */
 async function iceServers() {
   try {
-    const response = await fetch("ice-servers", { signal: AbortSignal.timeout(GATHERING_TIMEOUT) });
+    const response = await ask("ice-servers", { signal: AbortSignal.timeout(GATHERING_TIMEOUT) });
     return (await response.json()).iceServers ?? [];
   } catch {
     return [];

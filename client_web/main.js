@@ -135,7 +135,7 @@ session.addEventListener("change", ({ detail: { state, reason, retryAt } }) => {
 });
 session.addEventListener("hello", ({ detail }) => {
   effects.offer(detail);
-  words.offer(detail.words);
+  words.offer(detail.words, detail.phrases);
   if (hadObjects) toasts.note("Connected again. Click the things to track once more.");
   hadObjects = false;
 });

@@ -1,11 +1,13 @@
 // The cameras that the server reads itself, among those that can be chosen.
 
+import { ask } from "./access.js";
+
 const PREFIX = "camera:";
 
 /** Those that the server has now, [] when it does not tell. */
 export async function serverCameras() {
   try {
-    const response = await fetch("cameras", { signal: AbortSignal.timeout(5_000) });
+    const response = await ask("cameras", { signal: AbortSignal.timeout(5_000) });
     return response.ok ? (await response.json()).cameras : [];
   } catch {
     return [];

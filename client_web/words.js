@@ -16,9 +16,10 @@ export class Words {
     });
   }
 
-  /** words: those of the server's hello; without any there is no box. */
-  offer(words) {
-    this.#form.hidden = !words.length;
+  /** words, phrases: those of the server's hello, and whether any other will do as well; without
+   * either there is no box. */
+  offer(words, phrases = false) {
+    this.#form.hidden = !words.length && !phrases;
     this.#list.replaceChildren(
       ...words.map((word) => Object.assign(document.createElement("option"), { value: word })),
     );

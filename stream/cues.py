@@ -94,6 +94,11 @@ class Schedule:
         """Prompts not given yet."""
         return len(self._cues)
 
+    @property
+    def texts(self) -> list[str]:
+        """Words and phrases among those not given yet."""
+        return [cue.prompt.word for cue in self._cues if isinstance(cue.prompt, Text)]
+
     def check(self, width: int, height: int) -> None:
         """Raise PromptError unless every prompt lies within pictures of this size."""
         for cue in self._cues:

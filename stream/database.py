@@ -22,7 +22,18 @@ CREATE TABLE IF NOT EXISTS keys (
     revoked REAL,
     credits INTEGER CHECK (credits >= 0),
     max_jobs INTEGER NOT NULL,
-    daily INTEGER
+    daily INTEGER,
+    max_sessions INTEGER NOT NULL DEFAULT 4
+) STRICT;
+CREATE TABLE IF NOT EXISTS live (
+    id TEXT PRIMARY KEY,
+    key TEXT NOT NULL REFERENCES keys (id),
+    owner TEXT NOT NULL,
+    counted REAL NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS secrets (
+    name TEXT PRIMARY KEY,
+    value BLOB NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS holds (
     id TEXT PRIMARY KEY,
@@ -52,9 +63,13 @@ CREATE TABLE IF NOT EXISTS jobs (
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
 """
 """Amounts are milliseconds of video. credits, daily: NULL is without limit. A hold is what a job
-that has not ended has reserved; it is gone from `credits` already."""
+that has not ended has reserved; it is gone from `credits` already. live: sessions of a key, each
+counted up to `counted`, in seconds since the epoch."""
 
-VERSION = 1
+MIGRATIONS = {1: "ALTER TABLE keys ADD COLUMN max_sessions INTEGER NOT NULL DEFAULT 4"}
+"""What brings a database of a version to the next one, beside new tables."""
+
+VERSION = 2
 
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process's transaction, which takes milliseconds."""
@@ -112,6 +127,9 @@ class Database:
             found = connection.execute("PRAGMA user_version").fetchone()[0]
             if found > VERSION:
                 raise sqlite3.DatabaseError("it was written by a newer segstream")
+            for version in range(found or VERSION, VERSION):  # 0: a new one
+                if version in MIGRATIONS:
+                    connection.execute(MIGRATIONS[version])
             for statement in SCHEMA.split(";"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")

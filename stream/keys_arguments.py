@@ -42,7 +42,13 @@ def add(commands: Any) -> None:
     )
     create.add_argument("--jobs", type=int, default=4, metavar="N", help="jobs at once (default 4)")
     create.add_argument(
-        "--minutes-a-day", type=float, metavar="N", help="of video (default without limit)"
+        "--sessions", type=int, default=4, metavar="N", help="live sessions at once (default 4)"
+    )
+    create.add_argument(
+        "--minutes-a-day",
+        type=float,
+        metavar="N",
+        help="of video and live sessions together (default without limit)",
     )
     create.set_defaults(run=_run("create"))
     actions.add_parser("list", help="all keys").set_defaults(run=_run("table"))

@@ -26,6 +26,7 @@ def run(action: str, arguments: argparse.Namespace) -> str:
                     _amount(arguments.credits, "--credits"),
                     arguments.jobs,
                     _amount(arguments.minutes_a_day, "--minutes-a-day", 60),
+                    arguments.sessions,
                 )
             case "revoke":
                 keys.revoke(arguments.id)
@@ -39,7 +40,7 @@ def run(action: str, arguments: argparse.Namespace) -> str:
 
 def table(keys: list[Key]) -> str:
     """One line a key, under a heading."""
-    rows = [("id", "name", "created", "credits", "jobs", "today, s", "a day, s", "")]
+    rows = [("id", "name", "created", "credits", "jobs", "live", "today, s", "a day, s", "")]
     rows += [
         (
             key.id,
@@ -47,6 +48,7 @@ def table(keys: list[Key]) -> str:
             time.strftime("%Y-%m-%d", time.gmtime(key.created)),
             _seconds(key.credits),
             f"{key.running}/{key.max_jobs}",
+            f"{key.live}/{key.max_sessions}",
             _seconds(key.used_today),
             _seconds(key.daily),
             "revoked" if key.revoked else "",

@@ -74,7 +74,8 @@ MAX_AUDIO_DELAY = 1.0
 """How far audio is held back to stay with the picture; also bounds what is held."""
 
 MAX_WORD = 60
-"""Characters of a word that names an object; phrases are not understood anyway."""
+"""Characters of a word or phrase that names an object: "the second man from the left in a red
+jacket" is 48, and longer ones name something else."""
 
 BODY_TIMEOUT = 30.0
 """To send a request's body: 10 MiB over a slow link, not a connection held open for ever."""
@@ -201,6 +202,16 @@ CALL_KEPT = 600.0
 MAX_WAITING_CLIENTS = 64
 """Connections that follow jobs' progress at the same time."""
 
+MAX_FOUND = 8
+"""Things that one phrase finds in a picture: each costs a decoder pass."""
+
+MAX_SEARCHES = 8
+"""Searches for phrases that wait for the detector, of all sessions: each takes 0.1 s on a GPU and 5
+on a CPU, and what waits longer is of a picture that nobody sees any more."""
+
+SEARCH_TIMEOUT = 300.0
+"""For one search, loading the detector included; on a busy machine it takes a minute."""
+
 MAX_BATCH = 8
 """Sessions in one step on CUDA. On a CPU it is one: nano takes 45 ms for one session and 4 x 73 ms
 for four, in a batch or one after the other, but in a batch every mask is as old as all four."""
@@ -288,6 +299,17 @@ MAX_AGE = 0.300
 
 MAX_BITRATE_SETTING = 8_000_000
 """Bits per second of a returned picture: more shows no difference at 1080p."""
+
+LIVE_COUNT_INTERVAL = 10.0
+"""Between two counts of live sessions' time: what a server that is killed forgets of it, and what a
+session gets beyond its key's day."""
+
+MAX_TOKEN_SECONDS = 86_400
+"""A session token lasts a day at most; what is to last longer is a key."""
+
+MAX_TOKEN_BODY = 1024
+"""Of a request for one."""
+
 MAX_CONFIG = 1024 * 1024
 """A configuration file: a few KiB; TOML that is larger was not written by a person."""
 

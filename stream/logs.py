@@ -35,8 +35,8 @@ PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # https://user:password@host; turn:user:password@host has no slashes.
     (re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://)[^\s/?#'\"]{1,512}@", re.I), rf"\1{HIDDEN}@"),
     (re.compile(r"(\b(?:turns?|stuns?):)[^\s/'\"]{1,512}@", re.I), rf"\1{HIDDEN}@"),
-    # An API key; its first part tells which one.
-    (re.compile(r"\b(sgs_[0-9a-f]{12})_[\w-]{43}"), rf"\1_{HIDDEN}"),
+    # An API key, or a session token; the first part tells which one.
+    (re.compile(r"\b(sgs_[0-9a-f]{12}|sgt_[0-9a-f]{12}_[0-9]{1,12})_[\w-]{43}"), rf"\1_{HIDDEN}"),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{4,}", re.I), rf"\1 {HIDDEN}"),
     # name=value, "name": "value", name: value; also in queries of URLs.
     (

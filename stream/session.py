@@ -54,7 +54,7 @@ from stream.meter import Meter
 from stream.metrics import FRAMES_DROPPED, STAGE_SECONDS
 from stream.prompts import Box, Point, Text
 from stream.settings import MAX_BITRATE
-from stream.track.words import PERSON, WORDS, query
+from stream.track.words import PERSON, resolve
 from stream.worker.messages import AddPrompt, Command, Done, Failed, Report, Update
 from stream.worker.supervisor import Supervisor
 
@@ -250,8 +250,9 @@ class Session:
             self._answer(asker, Rejected(number, error))
 
     def _ask_for(self, number: int | None, word: str, asker: Asker = None) -> None:
-        """Raises PromptError for a word that the model does not know, with those that it does."""
-        word = WORDS[query(word, self.words)]
+        """Raises PromptError for a word that the model does not know, with those that it does,
+        unless there is a detector for any phrase."""
+        word = resolve(word, self.words, self._tracker.phrases)
         self._was_prompted = True
         id = next(self._object_ids)
         self._names[id] = word
@@ -261,7 +262,7 @@ class Session:
 
     def _find_person(self) -> None:
         """Whoever hides the background without having pointed at anything means himself."""
-        if not self._was_prompted and PERSON in self.words:
+        if not self._was_prompted and (PERSON in self.words or self.phrases):
             self._ask_for(None, PERSON)
 
     def _return_to(self, seen: int | None) -> None:
@@ -276,6 +277,11 @@ class Session:
     def words(self) -> tuple[str, ...]:
         """That objects can be asked for by."""
         return self._tracker.words
+
+    @property
+    def phrases(self) -> bool:
+        """Whether any phrase will do as well."""
+        return self._tracker.phrases
 
     @property
     def passed_over(self) -> int:

@@ -119,6 +119,16 @@ class Settings:
         "look at a window around the objects while they are small: better masks, a bit slower",
         NETWORK,
     )
+    text_model: str | None = key(
+        None,
+        TEXT,
+        "detector for phrases that are no words of the model: a folder, or a name of the Hugging "
+        "Face hub",
+        NETWORK,
+        otherwise="none, only the model's own words are understood",
+        example="IDEA-Research/grounding-dino-tiny",
+        metavar="FOLDER|NAME",
+    )
     min_tracker_rate: float = key(
         5.0,
         decimal(0, 1000),
@@ -135,6 +145,14 @@ class Settings:
         example="write-32-random-characters-here",
         secret=True,
         option=False,
+    )
+    session_keys: str = key(
+        "off",
+        one_of("off", "remote", "all"),
+        "who needs a key or a session token for live sessions: nobody (off), all but programs on "
+        "this machine (remote), or all",
+        REACH,
+        metavar="WHO",
     )
     ice_servers: tuple[IceServer, ...] = key(
         (),

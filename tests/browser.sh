@@ -15,6 +15,9 @@ missing=
 has_browser || missing=chromium
 # Calls the REST endpoint as the hosted service's users do.
 command -v node >/dev/null || missing="$missing nodejs"
+command -v npm >/dev/null || missing="$missing npm"
+# Reads the videos that come back as other programs do.
+command -v ffprobe >/dev/null || missing="$missing ffmpeg"
 # Playwright brings its own node, which a bare Debian lacks one library for.
 "$playwright" --version >/dev/null 2>&1 || missing="$missing libatomic1"
 has_camera() {

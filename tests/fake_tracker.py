@@ -116,6 +116,7 @@ class BrightEngine:
 
     image_size = BrightTracker.image_size
     words: tuple[str, ...] = ()
+    phrases = False
     max_batch = 4
 
     def __init__(self) -> None:

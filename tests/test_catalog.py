@@ -209,3 +209,17 @@ def test_weights_that_are_not_there(tiny, tmp_path: Path) -> None:
 def test_nano_takes_a_folder_of_graphs() -> None:
     assert catalog.load("nano", weights=catalog.assets()).spec.image_size == SIZE
     assert catalog.load(f"nano@{SIZE}", weights=catalog.assets()).spec.image_size == SIZE
+
+
+def test_what_can_be_loaded_here(tmp_path: Path) -> None:
+    assert catalog.available() == ("nano",)
+    assert catalog.available("sam2.1-small@512") == ("sam2.1-small@512", "nano")
+    checkpoint = catalog.MODELS["sam2.1-tiny"].checkpoint
+    assert checkpoint is not None
+    checkpoint.path.parent.mkdir(parents=True)
+    checkpoint.path.write_bytes(b"")
+    assert catalog.available() == ("nano", "sam2.1-tiny")
+    assert catalog.words("sam2.1-tiny") == ()
+    assert "person" in catalog.words("nano")
+    with pytest.raises(ModelError, match="no input size"):
+        catalog.words("nano@100")

@@ -58,6 +58,7 @@ def test_every_key_is_a_variable_and_an_option(monkeypatch, tmp_path, found, key
     other = {"host": "::1", "port": "1", "model": "x", "device": "cpu", "compile": "1"}
     other |= {"min_tracker_rate": "2", "camera_files": "1", "max_bitrate": "500000"}
     other |= {"jobs": "2", "keep_hours": "1", "drain_seconds": "1", "log_format": "json"}
+    other |= {"session_keys": "remote"}
     text = other.get(found.name) or key.example or "error"
     wanted = parse(key, found.name, text)
     assert wanted != found.default

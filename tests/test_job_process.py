@@ -27,6 +27,7 @@ import sys, time
 from stream.errors import MediaError
 from stream.jobs import talk
 from stream.jobs.confine import confine, step_back
+from stream.worker.process import NICENESS
 def work(orders, reports):
     what = orders["do"]
     print("a library prints this")
@@ -54,6 +55,16 @@ def work(orders, reports):
         import os
         step_back()
         reports.say(nice=os.nice(0), policy=os.sched_getscheduler(0))
+    elif what == "work":
+        import os
+        step_back() if orders["is_job"] else os.nice(NICENESS)
+        os.sched_setaffinity(0, {orders["cpu"]})
+        reports.say(ready=True)
+        while not os.path.exists(orders["go"]): time.sleep(0.01)
+        end = os.stat(orders["go"]).st_mtime + 1.5
+        began = time.process_time()
+        while time.time() < end: pass
+        reports.say(seconds=time.process_time() - began)
 if __name__ == "__main__":
     raise SystemExit(talk.main(work))
 """
@@ -91,9 +102,20 @@ async def test_what_goes_wrong(worker: Any, tmp_path: Path) -> None:
     assert await worker("hang", 0.5) == ("limit", 422)
 
 
-async def test_live_sessions_come_first(worker: Any) -> None:
+async def test_a_job_is_nice_and_still_gets_something(worker: Any) -> None:
     (last, _) = await worker("nice")
-    assert last == {"nice": 19, "policy": os.SCHED_IDLE}
+    assert last == {"nice": 19, "policy": os.SCHED_OTHER}
+
+
+async def test_live_sessions_come_first(worker: Any, tmp_path: Path) -> None:
+    """A job and the worker of live sessions want one CPU; shares decide, however long it takes."""
+    go = tmp_path / "go"
+    orders = {"go": str(go), "cpu": min(os.sched_getaffinity(0))}
+    both = [asyncio.create_task(worker("work", is_job=is_job, **orders)) for is_job in (0, 1)]
+    await asyncio.sleep(3)  # until both have loaded; who has not yet, only starts later
+    go.touch()
+    (live, _), (job, _) = await asyncio.gather(*both)
+    assert live["seconds"] > 3 * job["seconds"] > 0
 
 
 async def test_it_ends_when_nobody_waits_any_more(worker: Any) -> None:

@@ -138,6 +138,15 @@ def test_a_prompt_on_a_frame_that_is_not_there() -> None:
         schedule.check_over(Fraction(0))
 
 
+def test_a_model_is_named() -> None:
+    wanted = {"prompts": [{"point": [1, 1]}]}
+    assert parse(wanted).model is None
+    assert parse({**wanted, "model": "sam2.1-tiny@512"}).model == "sam2.1-tiny@512"
+    for wrong in (1, "", "x" * 61, ["nano"]):
+        with pytest.raises(InputError, match="model is"):
+            parse({**wanted, "model": wrong})
+
+
 def test_unknown_words() -> None:
     with pytest.raises(PromptError, match="object, person"):
         parse(prompts({"text": "zebra"})).check_words(WORDS)

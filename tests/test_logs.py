@@ -25,6 +25,7 @@ SECRETS = [
     ('{"api_key": "s3cr3t"}', '{"api_key": "***"}'),
     ("password=s3cr3t, user=me", "password=***, user=me"),
     (f"sgs_0123456789ab_{'x' * 43} is", "sgs_0123456789ab_*** is"),
+    (f"sgt_0123456789ab_1764016200_{'x' * 43} is", "sgt_0123456789ab_1764016200_*** is"),
     ("client_secret: s3cr3t", "client_secret: ***"),
     ("a=ice-pwd:s3cr3ts3cr3ts3cr3t", "a=ice-pwd:***"),
 ]

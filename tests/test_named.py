@@ -55,6 +55,9 @@ class BrightNetwork:
         logits = np.full((SIDE // 4, SIDE // 4), 5 if seen else -1024, np.float32)
         return Decoded(logits, np.zeros(4, np.float32), 5.0 if seen else -5.0, 0.9)
 
+    def decode_mask(self, features: bool, mask: NDArray[np.bool_]) -> Decoded:
+        return self._decoded(bool(mask.any()))
+
     def encode_memory(
         self, features: Sequence[bool], decoded: Sequence[Decoded], prompted: bool
     ) -> list[Any]:

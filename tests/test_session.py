@@ -378,6 +378,19 @@ async def test_a_word_starts_an_object_with_its_usual_name(
     assert "cat, person" in str(answer.error)
 
 
+async def test_any_phrase_will_do_where_there_is_a_detector(
+    stage: Stage, engine: BrightEngine
+) -> None:
+    stage.session._tracker.words, stage.session._tracker.phrases = ("cat",), True
+    assert await stage.ask(AddText("Kitten")) == Accepted(1, 1)
+    assert await stage.ask(AddText("The red  ball.")) == Accepted(2, 2)
+    assert engine.trackers[-1].prompts == [Text(1, "cat"), Text(2, "the red ball")]
+    await stage.until(lambda: stage.told(State) and len(stage.told(State)[-1].objects) == 2)
+    assert stage.told(State)[-1].names == {1: "cat", 2: "the red ball"}
+    answer = await stage.ask(AddText("..."))
+    assert isinstance(answer, Rejected)
+
+
 @pytest.mark.parametrize("effect", ["blur", "colour"])
 async def test_who_hides_the_background_is_found_without_a_click(
     stage: Stage, engine: BrightEngine, effect: str

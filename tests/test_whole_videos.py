@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -169,46 +168,6 @@ async def test_the_hosted_services_call(
         assert f"{float(before):g} " in server.keys("list")
 
 
-NODE = """
-const [base, key, video] = process.argv.slice(2);
-(async () => {
-  const data = { input_video: video, prompt: 'man', overlay_mask: true };
-  const response = await fetch(base + '/v1/sam-v2-video', {
-    method: 'POST',
-    headers: { 'x-api-key': key, 'Content-Type': 'application/json' },
-    body: JSON.stringify(data),
-  });
-  const bytes = Buffer.from(await response.arrayBuffer());
-  const left = Number(response.headers.get('x-remaining-credits'));
-  const kind = bytes.toString('latin1', 4, 8);
-  console.log(JSON.stringify([response.status, bytes.length, left, kind]));
-})();
-"""
-
-
-async def test_called_from_node(files: str, tmp_path: Path) -> None:
-    if shutil.which("node") is None:
-        pytest.fail("no Node.js found; install it, on Debian and Ubuntu: apt-get install nodejs")
-    script = tmp_path / "call.cjs"
-    script.write_text(NODE)
-    async with running(tmp_path / "data", **ALLOW) as server:
-        key = server.keys("create", "node", "--credits", "10")
-
-        async def node(key: str) -> Any:
-            process = await asyncio.create_subprocess_exec(
-                "node", str(script), server.base, key, f"{files}/person.mkv",
-                stdout=asyncio.subprocess.PIPE,
-            )  # fmt: skip
-            output, _ = await asyncio.wait_for(process.communicate(), 120)
-            return json.loads(output)
-
-        status, length, left, kind = await node(key)
-        assert (status, kind) == (200, "ftyp")
-        assert length > 5000
-        assert 9 < left < 10
-        assert (await node("wrong"))[0] == 401
-
-
 async def test_jobs(files: str, tmp_path: Path, http: aiohttp.ClientSession) -> None:
     async with running(tmp_path / "data", **ALLOW) as server:
         mine, other = (
@@ -229,12 +188,18 @@ async def test_jobs(files: str, tmp_path: Path, http: aiohttp.ClientSession) -> 
             ],
             "effect": {"name": "colour", "colour": "#ff0000"},
             "exports": ["video", "coco", "yolo", "png", "mot", "mask", "overlay", "cutout"],
+            "model": "nano@384",
         }
+        for model in ("sam2.1-large", "nano@100", "../nano"):
+            response = await http.post(
+                server.base + "/jobs", json={**wanted, "model": model}, headers=mine
+            )
+            assert "there are nano" in await refused(response, 422, "unknown_model")
         response = await http.post(server.base + "/jobs", json=wanted, headers=mine)
         assert response.status == 202, await response.text()
         job = await response.json()
         path = response.headers["Location"]
-        assert (job["state"], job["frames"]) == ("queued", 12)
+        assert (job["state"], job["frames"], job["model"]) == ("queued", 12, "nano@384")
         assert response.headers["x-remaining-credits"] == f"{100 - job['duration']:g}"
         follow = await http.get(f"{server.base}{path}/events", headers=mine)
         assert follow.content_type == "text/event-stream"

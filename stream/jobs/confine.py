@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 
 try:
     import resource
@@ -10,6 +9,9 @@ except ImportError:  # Windows has no such limits
     resource = None  # type: ignore[assignment]
 
 NICEST = 19
+"""Beside the worker's niceness of 10 a job gets an eighth of a CPU that both want, beside the
+server's threads a seventieth. SCHED_IDLE was tried and not kept: a machine that does anything else
+starves a job altogether, and one that starves while it holds a lock holds up who waits for it."""
 
 FILE_SIZE = 16 * 1024**3
 """One file that a job writes: ten times what an hour of 1080p takes."""
@@ -27,12 +29,9 @@ def confine(memory: int | None, seconds: float) -> None:
 
 
 def step_back() -> None:
-    """Run only when nothing else wants the CPU: live sessions come first."""
+    """Live sessions come first."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(NICEST)
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _lower(kind: int, limit: int) -> None:

@@ -29,6 +29,7 @@ from stream.metrics import CREDITS_CHARGED, JOBS_ENDED
 from stream.server.drain import Drain
 from stream.server.keys import Keys
 from stream.settings import Settings
+from stream.track.catalog import EMBEDDED
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ SWEEP_INTERVAL = 60.0
 ABANDONED = 3600.0
 """Seconds after which a folder that never became a job is removed: its upload has broken off."""
 
-NETWORK = ("model", "threads", "device", "half", "compile", "weights", "window")
+NETWORK = ("model", "threads", "device", "half", "compile", "weights", "window", "text_model")
 """The settings that a job's process loads its network with."""
 
 
@@ -79,8 +80,8 @@ class Jobs:
         self.folder = database.folder / "jobs"
         self.folder.mkdir(exist_ok=True, mode=0o700)
         self.keys = keys
-        self._owner = Owner(database.folder / "servers")
-        self.store = JobStore(database, keys, self._owner.id)
+        self.owner = Owner(database.folder / "servers")
+        self.store = JobStore(database, keys, self.owner.id)
         self._settings = settings
         self._network = {name: getattr(settings, name) for name in NETWORK}
         if settings.weights is not None:
@@ -93,7 +94,7 @@ class Jobs:
 
     async def start(self) -> None:
         """Take over what dead servers left, and begin to work."""
-        if count := await asyncio.to_thread(self.store.adopt, self._owner.is_alive):
+        if count := await asyncio.to_thread(self.store.adopt, self.owner.is_alive):
             log.info("jobs of a server that is gone start again: %d", count)
         self._waiting.set()
         for _ in range(self._settings.jobs):
@@ -110,7 +111,7 @@ class Jobs:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._owner.close()
+        self.owner.close()
 
     async def new_folder(self, id: str) -> Path:
         """Where the video of a job to come is to be put, as `input`. Raises Busy."""
@@ -243,11 +244,24 @@ class Jobs:
             "input": str(folder / "input"),
             "output": str(output),
             "request": job.request,
-            "network": self._network,
+            "network": self._network_of(job),
             "duration": job.duration / 1000,
         }
         log.info("job %s: runs", job.id)
         return await process.run("stream.jobs.runner", orders, JOB_STALL, heard)
+
+    def model(self, job: Job) -> str:
+        """The name of the model that works on it."""
+        return str(job.request.get("model") or self._settings.model)
+
+    def _network_of(self, job: Job) -> dict[str, Any]:
+        """What its process loads: the server's settings, but for what belongs to one model."""
+        model = self.model(job)
+        if model == self._settings.model:
+            return self._network
+        is_embedded = model.partition("@")[0] == EMBEDDED
+        device = "auto" if is_embedded else self._settings.device
+        return {**self._network, "model": model, "weights": None, "device": device}
 
     async def _end(
         self, job: Job, state: str, used: int, error: dict[str, Any] | None = None

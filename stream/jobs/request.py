@@ -40,28 +40,35 @@ MAX_OBJECT = 255
 MAX_FRAME = 10**7
 
 _PROMPT_FIELDS = frozenset({"object", "frame", "point", "points", "negative", "box", "text"})
-_FIELDS = frozenset({"input", "prompts", "effect", "exports"})
+_FIELDS = frozenset({"input", "prompts", "effect", "exports", "model"})
 _EFFECT_FIELDS = frozenset({"name", "strength", "colour", "background"})
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """cues: with the frame's number, from 0, for their time. names: what each object is called."""
+    """cues: with the frame's number, from 0, for their time. names: what each object is called.
+    model: None: the server's own; which others there are is the server's to say."""
 
     cues: tuple[Cue, ...]
     names: dict[int, str]
     effect: Effect
     exports: tuple[str, ...]
+    model: str | None = None
 
     def schedule(self) -> "FrameSchedule":
         """Raises PromptError, LimitError."""
         return FrameSchedule(self.cues)
 
-    def check_words(self, known: Sequence[str]) -> None:
-        """Raise PromptError for a word that is not among those the network offers."""
-        for cue in self.cues:
-            if isinstance(cue.prompt, Text):
-                words.query(cue.prompt.word, known)
+    @property
+    def texts(self) -> list[str]:
+        """Words and phrases that objects are asked for by."""
+        return [cue.prompt.word for cue in self.cues if isinstance(cue.prompt, Text)]
+
+    def check_words(self, known: Sequence[str], phrases: bool = False) -> None:
+        """Raise PromptError for a word that is not among those the network offers. phrases: there
+        is a detector for any."""
+        for text in self.texts:
+            words.resolve(text, known, phrases)
 
 
 class FrameSchedule(Schedule):
@@ -105,8 +112,15 @@ def parse(body: Any) -> Request:
     names: dict[int, str] = {}
     for prompt in given:
         _add(prompt, cues, names)
+    model = body.get("model")
+    if model is not None and not (isinstance(model, str) and 0 < len(model) <= MAX_WORD):
+        raise InputError(f"model is {_short(model)}; wanted a name such as nano")
     request = Request(
-        tuple(cues), names, _effect(body.get("effect")), _exports(body.get("exports", ["video"]))
+        tuple(cues),
+        names,
+        _effect(body.get("effect")),
+        _exports(body.get("exports", ["video"])),
+        model,
     )
     request.schedule()
     return request

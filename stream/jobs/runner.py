@@ -17,8 +17,8 @@ from stream.jobs import exports, talk
 from stream.jobs.confine import confine, step_back
 from stream.jobs.exports.shown import Shown
 from stream.jobs.request import Request, parse
-from stream.limits import JOB_MEMORY, JOB_TIME
-from stream.track import catalog
+from stream.limits import JOB_MEMORY, JOB_TIME, SEARCH_TIMEOUT
+from stream.track import catalog, finder
 from stream.track.tracker import Tracker
 from stream.track_file import Tracked, tracked
 
@@ -85,16 +85,27 @@ class _Bounded(VideoFile):
             yield item
 
 
+def _tracker(network: dict[str, Any], request: Request) -> tuple[Tracker, bool]:
+    """The tracker, with a detector where a phrase needs one, and whether it runs without PyTorch,
+    which reserves far more memory than it uses."""
+    model, weights, text_model = (network.pop(key) for key in ("model", "weights", "text_model"))
+    windowed = network.pop("window")
+    loaded = catalog.load(model, weights=weights and Path(weights), **network)
+    known = loaded.spec.words
+    request.check_words(known, phrases=text_model is not None)
+    found = None
+    if finder.is_wanted(request.texts, known):
+        found = finder.start(text_model, network["threads"], network["device"], SEARCH_TIMEOUT)
+    is_small = found is None and model.partition("@")[0] == catalog.EMBEDDED
+    return Tracker(loaded, windowed=windowed, finder=found), is_small
+
+
 def _work(orders: dict[str, Any], reports: talk.Reports) -> None:
     step_back()
     network, duration = orders["network"], orders["duration"]
-    is_embedded = network["model"].partition("@")[0] == catalog.EMBEDDED
-    confine(JOB_MEMORY if is_embedded else None, JOB_TIME * (1 + duration))
-    weights, windowed = network.pop("weights"), network.pop("window")
-    loaded = catalog.load(network.pop("model"), weights=weights and Path(weights), **network)
-    tracker = Tracker(loaded, windowed=windowed)
     request, path = parse(orders["request"]), Path(orders["input"])
-    request.check_words(tracker.network.spec.words)
+    tracker, is_small = _tracker(network, request)
+    confine(JOB_MEMORY if is_small else None, JOB_TIME * (1 + duration))
     try:
         with _Bounded(path, duration) as source:
             frames, end = run(source, Path(orders["output"]), request, tracker, reports)

@@ -20,6 +20,7 @@ from stream.server import (
     callers,
     camera_routes,
     drain,
+    gate,
     health,
     metrics,
     mjpeg,
@@ -32,7 +33,7 @@ from stream.server import (
     whole_videos,
     wish,
 )
-from stream.server.access import bearer, cross_origin
+from stream.server.access import cross_origin
 from stream.server.cameras import CAMERAS, Cameras
 from stream.server.http import add_headers, errors_as_json, only_same_site
 from stream.settings import Settings
@@ -57,10 +58,9 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
             cross_origin(settings),
             errors_as_json,
             only_same_site(settings),
-            bearer(settings),
+            gate.guard,
         ]
     )
-    app[wish.TOKEN] = settings.token
     app[drain.DRAIN] = drain.Drain(settings.drain_seconds)
     app[health.CHECKS] = health.Checks()
     app.on_response_prepare.append(add_headers)

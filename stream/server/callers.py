@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from stream.errors import KeyRefused, SegstreamError
-from stream.server.http import is_loopback
+from stream.server.http import is_loopback, request_key
 from stream.server.keys import Key, Keys
 
 HEADER = "x-api-key"
 REMAINING = "x-remaining-credits"
 
-_CALLER = "segstream.caller"
+_CALLER = request_key("caller")
 
 
 class Access:

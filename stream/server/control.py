@@ -59,8 +59,14 @@ def parse(text: str | bytes) -> Parsed:
         return Parsed(number, InputError("message is nested too deeply"))
 
 
-def hello(session: str, model: str, backgrounds: Sequence[str], words: Sequence[str]) -> str:
-    """The first message on a channel."""
+def hello(
+    session: str,
+    model: str,
+    backgrounds: Sequence[str],
+    words: Sequence[str],
+    phrases: bool = False,
+) -> str:
+    """The first message on a channel. phrases: any phrase will do where a word does."""
     return _text(
         "hello",
         session=session,
@@ -68,6 +74,7 @@ def hello(session: str, model: str, backgrounds: Sequence[str], words: Sequence[
         effects=EFFECTS,
         backgrounds=backgrounds,
         words=words,
+        **({"phrases": True} if phrases else {}),
     )
 
 

@@ -70,6 +70,13 @@ HEADERS = {
 }
 
 
+def request_key(name: str) -> Any:
+    """What a request keeps something of ours under: a RequestKey where aiohttp has it (3.14), which
+    warns of plain names."""
+    made = getattr(web, "RequestKey", None)
+    return f"segstream.{name}" if made is None else made(name, object)
+
+
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """For every answer, whoever made it."""
     response.headers.update(HEADERS)

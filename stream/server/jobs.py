@@ -133,6 +133,7 @@ def describe(jobs: Jobs, job: Job) -> dict[str, Any]:
         "created": job.created,
         "finished": job.finished,
         "duration": job.duration / 1000,
+        "model": jobs.model(job),
         "frames": job.frames,
         "frames_done": done,
         "progress": round(min(1.0, done / max(job.frames, 1)), 4),

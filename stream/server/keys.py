@@ -17,9 +17,13 @@ from dataclasses import dataclass
 
 from stream.database import Database
 from stream.errors import InputError, KeyRefused, NoCredits, TooMany
+from stream.server import tokens
 
 MAX_JOBS = 4
 """A key's jobs at once, unless the operator says otherwise."""
+
+MAX_SESSIONS = 4
+"""A key's live sessions at once, unless the operator says otherwise."""
 
 MAX_NAME = 60
 
@@ -31,7 +35,8 @@ _NOBODY = bytes(32)
 @dataclass(frozen=True, slots=True)
 class Key:
     """credits, daily: milliseconds of video, None without limit. used_today: charged since midnight
-    UTC. held: reserved by jobs that have not ended."""
+    UTC, live sessions' time too. held: reserved by jobs that have not ended. running: those. live:
+    sessions that go on."""
 
     id: str
     name: str
@@ -43,6 +48,8 @@ class Key:
     used_today: int
     held: int
     running: int
+    max_sessions: int
+    live: int
 
 
 class Keys:
@@ -58,17 +65,18 @@ class Keys:
         credits: int | None = None,
         max_jobs: int = MAX_JOBS,
         daily: int | None = None,
+        max_sessions: int = MAX_SESSIONS,
     ) -> str:
         """Returns the key, which nothing can tell again. Raises InputError."""
         if not 0 < len(name) <= MAX_NAME or not name.isprintable():
             raise InputError(f"the name of a key has 1 to {MAX_NAME} printable characters")
-        if max_jobs < 1 or (credits or 0) < 0 or (daily or 0) < 0:
+        if max_jobs < 1 or min(credits or 0, daily or 0, max_sessions) < 0:
             raise InputError("a key's limits are numbers from 0, and its jobs at once from 1")
         id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         with self._database.transaction() as connection:
             connection.execute(
-                "INSERT INTO keys VALUES (?, ?, ?, ?, NULL, ?, ?, ?)",
-                (id, name, _digest(secret), self._now(), credits, max_jobs, daily),
+                "INSERT INTO keys VALUES (?, ?, ?, ?, NULL, ?, ?, ?, ?)",
+                (id, name, _digest(secret), self._now(), credits, max_jobs, daily, max_sessions),
             )
         return f"sgs_{id}_{secret}"
 
@@ -76,12 +84,12 @@ class Keys:
         """Oldest first."""
         with self._database.transaction() as connection:
             ids = [row["id"] for row in connection.execute("SELECT id FROM keys ORDER BY created")]
-            return [self._read(connection, id) for id in ids]
+            return [self.read(connection, id) for id in ids]
 
     def get(self, id: str) -> Key:
         """Raises InputError."""
         with self._database.transaction() as connection:
-            return self._read(connection, id)
+            return self.read(connection, id)
 
     def any_valid(self) -> bool:
         with self._database.transaction() as connection:
@@ -97,13 +105,31 @@ class Keys:
             row = connection.execute(query, (id,)).fetchone()
             known = hmac.compare_digest(_NOBODY if row is None else row["digest"], _digest(secret))
             if row is None or not known:
-                raise KeyRefused("the key in the header x-api-key is unknown or revoked")
-            return self._read(connection, id)
+                raise KeyRefused("the key is unknown or revoked")
+            return self.read(connection, id)
+
+    def session_token(self, id: str, expires: int) -> str:
+        """expires: seconds since the epoch."""
+        with self._database.transaction() as connection:
+            return tokens.make(id, expires, tokens.secret(connection))
+
+    def identify(self, given: str) -> str:
+        """The id of the key that was given, or that made the session token. Raises KeyRefused."""
+        if not given.startswith((tokens.PREFIX, "sgs_")):
+            raise KeyRefused("the token is wrong; it is no key and no session token either")
+        if not given.startswith(tokens.PREFIX):
+            return self.check(given).id
+        with self._database.transaction() as connection:
+            id = tokens.read(given, self._now(), tokens.secret(connection))
+            query = "SELECT 1 FROM keys WHERE id = ? AND revoked IS NULL"
+            if connection.execute(query, (id,)).fetchone() is None:
+                raise KeyRefused("the key that made the token was revoked")
+            return id
 
     def revoke(self, id: str) -> None:
         """Its jobs go on, but nothing new is taken. Raises InputError."""
         with self._database.transaction() as connection:
-            self._read(connection, id)
+            self.read(connection, id)
             connection.execute(
                 "UPDATE keys SET revoked = ? WHERE id = ? AND revoked IS NULL", (self._now(), id)
             )
@@ -114,12 +140,12 @@ class Keys:
         A key without limit gets this one. Raises InputError.
         """
         with self._database.transaction() as connection:
-            self._read(connection, id)
+            self.read(connection, id)
             connection.execute(
                 "UPDATE keys SET credits = max(0, coalesce(credits, 0) + ?) WHERE id = ?",
                 (amount, id),
             )
-            return self._read(connection, id)
+            return self.read(connection, id)
 
     def check_room(self, key: Key) -> None:
         """Raise what `reserve` surely would, before a video is fetched for nothing."""
@@ -133,7 +159,7 @@ class Keys:
 
         Raises KeyRefused, NoCredits, TooMany; the transaction is then to be rolled back.
         """
-        key = self._read(connection, key_id)
+        key = self.read(connection, key_id)
         if key.revoked:
             raise KeyRefused("the key was revoked")
         if key.running >= key.max_jobs:
@@ -143,7 +169,7 @@ class Keys:
             raise TooMany(
                 f"the video is {amount / 1000:.1f} s long; today the key has {left / 1000:.1f} s "
                 f"left of {key.daily / 1000:.1f}",
-                retry_after=int(86400 - self._now() % 86400) + 1,
+                retry_after=self._until_midnight(),
             )
         if key.credits is not None and key.credits < amount:
             raise NoCredits(
@@ -164,13 +190,26 @@ class Keys:
         connection.execute(
             "UPDATE keys SET credits = credits + ? WHERE id = ?", (row["amount"] - used, row["key"])
         )
+        self.use(connection, row["key"], used)
+
+    def use(self, connection: sqlite3.Connection, key: str, used: int) -> None:
+        """Within a transaction: count milliseconds for the key's day."""
         connection.execute(
             "INSERT INTO usage VALUES (?, ?, ?) "
             "ON CONFLICT (key, day) DO UPDATE SET amount = amount + excluded.amount",
-            (row["key"], self._day(), used),
+            (key, self._day(), used),
         )
 
-    def _read(self, connection: sqlite3.Connection, id: str) -> Key:
+    def check_day(self, key: Key) -> None:
+        """Raise TooMany when nothing is left of the key's day."""
+        if key.daily is not None and key.used_today + key.held >= key.daily:
+            raise TooMany(
+                f"the key has used its {key.daily / 1000:.1f} s of today",
+                retry_after=self._until_midnight(),
+            )
+
+    def read(self, connection: sqlite3.Connection, id: str) -> Key:
+        """Within a transaction. Raises InputError."""
         row = connection.execute("SELECT * FROM keys WHERE id = ?", (id,)).fetchone()
         if row is None:
             raise InputError(f"there is no key {id[:20]!r}; 'segstream keys list' shows all")
@@ -179,6 +218,9 @@ class Keys:
         ).fetchone()
         running, held = connection.execute(
             "SELECT count(*), coalesce(sum(amount), 0) FROM holds WHERE key = ?", (id,)
+        ).fetchone()
+        live = connection.execute(
+            "SELECT count(*) AS count FROM live WHERE key = ?", (id,)
         ).fetchone()
         return Key(
             id,
@@ -191,7 +233,13 @@ class Keys:
             used["amount"] if used else 0,
             held,
             running,
+            row["max_sessions"],
+            live["count"],
         )
+
+    def _until_midnight(self) -> int:
+        """Seconds, by UTC."""
+        return int(86400 - self._now() % 86400) + 1
 
     def _day(self) -> str:
         return time.strftime("%Y-%m-%d", time.gmtime(self._now()))

@@ -8,7 +8,8 @@ from stream import __version__
 from stream.compose.effects import EFFECTS
 from stream.jobs.request import FILES, MAX_FRAME, MAX_OBJECT
 from stream.jobs.store import CANCELLED, DONE, FAILED, QUEUED, RUNNING
-from stream.limits import MAX_JOB_PROMPTS, MAX_WORD
+from stream.limits import MAX_JOB_PROMPTS, MAX_TOKEN_SECONDS, MAX_WORD
+from stream.server.session_tokens import SECONDS
 
 Schema = dict[str, Any]
 
@@ -63,6 +64,12 @@ EFFECT: Schema = {
 WORK: Schema = {
     "prompts": {"type": "array", "items": PROMPT, "minItems": 1, "maxItems": MAX_JOB_PROMPTS},
     "effect": EFFECT,
+    "model": {
+        "type": "string",
+        "maxLength": MAX_WORD,
+        "description": "one of those that the operator has, as NAME or NAME@SIZE; status 422 "
+        "lists them",
+    },
     "exports": {
         "type": "array",
         "items": {"type": "string", "enum": list(FILES)},
@@ -94,6 +101,7 @@ JOB: Schema = {
         "created": {"type": "number", "description": "seconds since 1970"},
         "finished": {"type": ["number", "null"]},
         "duration": {"type": "number", "description": "seconds of video"},
+        "model": {"type": "string"},
         "frames": {"type": "integer"},
         "frames_done": {"type": "integer"},
         "progress": {"type": "number", "minimum": 0, "maximum": 1},
@@ -191,6 +199,7 @@ def document() -> Schema:
                 "parameters": [_parameter("id"), _parameter("name")],
                 "get": _operation("a result", (200, "the file", anything), (*found, 409)),
             },
+            "/session-tokens": {"post": _token()},
         },
         "components": {
             "schemas": {"Job": JOB, "Error": ERROR},
@@ -218,6 +227,30 @@ def _operation(
         }
     operation = {"summary": summary, "responses": answers}
     return operation if body is None else {**operation, "requestBody": body}
+
+
+def _token() -> Schema:
+    seconds = {"type": "integer", "minimum": 1, "maximum": MAX_TOKEN_SECONDS, "default": SECONDS}
+    wanted = {"type": "object", "properties": {"seconds": seconds}}
+    token = {
+        "type": "object",
+        "required": ["token", "expires", "expires_in"],
+        "properties": {
+            "token": {"type": "string"},
+            "expires": {"type": "integer", "description": "seconds since 1970"},
+            "expires_in": {"type": "integer", "description": "seconds"},
+        },
+    }
+    made = {"application/json": {"schema": token}}
+    operation = _operation(
+        "a session token of the key, which opens live sessions for a while",
+        (201, "the token", made),
+        (400, 401, 403, 408, 413),
+    )
+    for answer in operation["responses"].values():
+        del answer["headers"]
+    body = {"content": {"application/json": {"schema": wanted}}}
+    return {**operation, "requestBody": body, "security": [{"key": []}]}
 
 
 def _body(video: str, fields: Schema, required: list[str]) -> Schema:

@@ -137,7 +137,7 @@ class Peer:
         channel.on("message", self._hear)
         session = self.session
         names, words = session.background_names(), session.words
-        self._send(control.hello(session.id, self._model, names, words))
+        self._send(control.hello(session.id, self._model, names, words, session.phrases))
         self._tell(session.state)
 
     def _hear(self, text: str | bytes) -> None:

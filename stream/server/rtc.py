@@ -17,7 +17,9 @@ from stream.server import offer
 from stream.server.camera_viewer import CameraViewer
 from stream.server.cameras import CAMERAS, Camera
 from stream.server.drain import Drain
+from stream.server.gate import GATE, caller
 from stream.server.http import read_body
+from stream.server.lease import Lease
 from stream.server.offer import Offer
 from stream.server.peer import Peer
 from stream.server.publications import Publications
@@ -49,6 +51,7 @@ class Peers:
         self._pool = pool
         self._max_bitrate = max_bitrate
         self._peers: dict[str, Peer] = {}
+        self._owners: dict[str, str] = {}
         self._viewers: dict[str, dict[str, Viewer]] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._publications: dict[str, Publications] = {}
@@ -107,6 +110,10 @@ class Peers:
             raise web.HTTPNotFound(text=f"no viewer {id[:40]}; it has ended or never was")
         return viewers[id]
 
+    def owner_of(self, id: str) -> str | None:
+        """The key that began it; None: it was begun without one, or there is no such session."""
+        return self._owners.get(id)
+
     async def accept(
         self,
         offer: Offer,
@@ -114,10 +121,12 @@ class Peers:
         name: str | None = None,
         prepare: Callable[[Session], Awaitable[None]] | None = None,
         source: str = "rtc",
+        lease: Lease | None = None,
     ) -> tuple[str, str]:
         """Begin a session; returns its id and the answer's SDP.
 
-        name: to be the id. reached_at, prepare: see Peer.answer. source: "rtc" or "whip", by
+        name: to be the id. reached_at, prepare: see Peer.answer. lease: of the key that begins
+        it, if any; released by the session's end. source: "rtc" or "whip", by
         which alone it can be ended. Raises OfferError, Busy,
         aiohttp's HTTPConflict, and what `prepare` raises.
         """
@@ -134,18 +143,20 @@ class Peers:
             self.network,
             source,
         )
-        answer = await self._answer(id, peer, offer, reached_at, prepare)
+        answer = await self._answer(id, peer, offer, reached_at, prepare, lease)
         SESSIONS_STARTED.inc()
         return id, answer
 
-    async def accept_viewer(self, offer: Offer, camera: Camera) -> tuple[str, str]:
+    async def accept_viewer(
+        self, offer: Offer, camera: Camera, owner: str | None = None
+    ) -> tuple[str, str]:
         """Let a peer watch a camera; returns as `accept` does. Raises OfferError, Busy."""
         self._drain.check()
         if self.watching["camera"] + len(self._answering) >= MAX_CAMERA_VIEWERS:
             raise Busy(f"all {MAX_CAMERA_VIEWERS} viewers are taken; try again later")
         viewer = CameraViewer(camera.session, self.model, self.network, camera.state)
         id = secrets.token_urlsafe(12)
-        return id, await self._answer(id, viewer, offer)
+        return id, await self._answer(id, viewer, offer, owner=owner)
 
     async def _answer(
         self,
@@ -154,6 +165,8 @@ class Peers:
         offer: Offer,
         reached_at: str | None = None,
         prepare: Callable[[Session], Awaitable[None]] | None = None,
+        lease: Lease | None = None,
+        owner: str | None = None,
     ) -> str:
         self._answering.add(id)
         try:
@@ -166,7 +179,11 @@ class Peers:
         finally:
             self._answering.remove(id)
         self._peers[id] = peer
-        self._watches[id] = asyncio.create_task(self._watch(id, peer))
+        if lease is not None:
+            owner, lease.end = lease.owner, peer.end
+        if owner is not None:
+            self._owners[id] = owner
+        self._watches[id] = asyncio.create_task(self._watch(id, peer, lease))
         return answer
 
     async def admit(
@@ -209,7 +226,7 @@ class Peers:
         if self._watches:
             await asyncio.wait(list(self._watches.values()))
 
-    async def _watch(self, id: str, peer: Peer) -> None:
+    async def _watch(self, id: str, peer: Peer, lease: Lease | None) -> None:
         try:
             with logs.about(session=peer.session.id):
                 await peer.watch()
@@ -219,7 +236,12 @@ class Peers:
                 await self._publications.pop(id).close()
             for viewer in self._viewers.get(id, {}).values():
                 viewer.end("its session ended")
-            del self._watches[id]
+            self._owners.pop(id, None)
+            try:
+                if lease is not None:
+                    await lease.release()
+            finally:
+                del self._watches[id]
 
     async def _watch_viewer(self, watched: str, id: str, viewer: Viewer) -> None:
         try:
@@ -253,10 +275,13 @@ async def post_rtc(request: web.Request) -> web.Response:
         raise OfferError('the offer has no text "sdp"')
     peers, camera = request.app[PEERS], body.get("camera")
     if camera is None:
-        id, sdp = await peers.accept(offer.read(body["sdp"]))
+        checked = offer.read(body["sdp"])
+        async with request.app[GATE].lease(request) as lease:
+            id, sdp = await peers.accept(checked, lease=lease)
     else:
         watched = request.app[CAMERAS].get(str(camera))
-        id, sdp = await peers.accept_viewer(offer.read_viewer(body["sdp"]), watched)
+        checked = offer.read_viewer(body["sdp"])
+        id, sdp = await peers.accept_viewer(checked, watched, caller(request).key)
     return web.json_response({"type": "answer", "sdp": sdp, "session": id})
 
 

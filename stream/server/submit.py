@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from stream.errors import Busy, InputError, PromptError
+from stream.errors import Busy, InputError, ModelError, PromptError
 from stream.jobs.manager import Jobs
 from stream.jobs.process import JobError
 from stream.jobs.request import Request, parse
@@ -17,15 +17,26 @@ from stream.server import fetch, uploads
 from stream.server.addresses import Allowed
 from stream.server.callers import ACCESS
 from stream.server.drain import DRAIN
+from stream.track import catalog
 
 
 class Submissions:
-    """words: those that the network knows, asked for when they are needed."""
+    """words: those that the server's network knows, asked for when they are needed. model: its
+    name. phrases: there is a detector for any other."""
 
-    def __init__(self, jobs: Jobs, allowed: Allowed, words: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        allowed: Allowed,
+        words: Callable[[], Sequence[str]],
+        model: str = catalog.EMBEDDED,
+        phrases: bool = False,
+    ) -> None:
         self.jobs = jobs
         self._allowed = allowed
         self._words = words
+        self._model = model
+        self._phrases = phrases
         self._incoming = 0
 
     async def submit(
@@ -73,16 +84,31 @@ class Submissions:
         fields = await uploads.read(request, video, target)
         url = fields.pop(video, None)
         wanted = read(fields)
-        self._check_words(parse(wanted))
+        asked = parse(wanted)
+        words = await asyncio.to_thread(self._words_of, asked.model)
+        self._check_words(asked, words)
         if not await asyncio.to_thread(target.exists):
             if not isinstance(url, str) or not url:
                 raise InputError(f'"{video}" is to be the URL of a video, or an uploaded file')
             await fetch.fetch(url, target, self._allowed)
         return wanted
 
-    def _check_words(self, request: Request) -> None:
+    def _words_of(self, model: str | None) -> Sequence[str]:
+        """Those that a job's model knows. Raises JobError for one that is not here."""
+        if model is None or model == self._model:
+            return self._words()
+        found = catalog.available(self._model)
         try:
-            request.check_words(self._words())
+            if model.partition("@")[0] in found:
+                return catalog.words(model)
+            reason = f"there is no model {model!r} here"
+        except ModelError as error:
+            reason = str(error)
+        raise JobError("unknown_model", f"{reason}; there are {', '.join(found)}", 422)
+
+    def _check_words(self, request: Request, words: Sequence[str]) -> None:
+        try:
+            request.check_words(words, self._phrases)
         except PromptError as error:
             raise JobError("unknown_word", str(error), 422) from error
 

@@ -9,6 +9,7 @@ from stream.compose.effects import Effect, check
 from stream.errors import EffectError, InputError, PromptError
 from stream.limits import MAX_OBJECTS, MAX_WORD
 from stream.server import offer, wish
+from stream.server.gate import GATE, QUERY
 from stream.server.rtc import PEERS
 from stream.session import Session
 
@@ -30,9 +31,10 @@ async def post(request: web.Request) -> web.Response:
     async def prepare(session: Session) -> None:
         await session.begin_with(effect, words)
 
-    id, answer = await request.app[PEERS].accept(
-        checked, wish.reached_at(request), name, prepare, source="whip"
-    )
+    async with request.app[GATE].lease(request) as lease:
+        id, answer = await request.app[PEERS].accept(
+            checked, wish.reached_at(request), name, prepare, source="whip", lease=lease
+        )
     return wish.created(request, f"/whip/{id}", id, answer)
 
 
@@ -50,7 +52,7 @@ async def patch(request: web.Request) -> web.Response:
 def read_query(query: MultiMapping[str]) -> tuple[Effect, list[str], str | None]:
     """Effect, words and name of the session to begin. Raises InputError and its kinds; what the
     words and backgrounds are is checked by the session."""
-    if unknown := set(query) - set(PARAMETERS):
+    if unknown := set(query) - {*PARAMETERS, QUERY}:
         raise InputError(
             f"unknown parameter {sorted(unknown)[0][:40]!r}; known are {', '.join(PARAMETERS)}"
         )

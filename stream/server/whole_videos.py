@@ -7,10 +7,12 @@ from aiohttp import web
 
 from stream.database import Database, data_folder
 from stream.jobs.manager import Jobs
-from stream.server import callers, health, hosted, jobs, openapi
+from stream.server import callers, gate, health, hosted, jobs, openapi, session_tokens
 from stream.server.addresses import Allowed
 from stream.server.drain import DRAIN
 from stream.server.keys import Keys
+from stream.server.live_keys import LiveKeys
+from stream.server.rtc import PEERS
 from stream.server.submit import SUBMISSIONS, Submissions
 from stream.settings import Settings
 
@@ -19,6 +21,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post(hosted.PATH, hosted.post)
     app.router.add_route("*", "/v1/{path:.*}", hosted.unknown)
     app.router.add_get("/openapi.json", openapi.get)
+    app.router.add_post(session_tokens.PATH, session_tokens.post)
     jobs.add_routes(app)
 
 
@@ -35,9 +38,17 @@ async def run(app: web.Application, settings: Settings) -> AsyncIterator[None]:
     drain.wait_for("jobs", lambda: work.running)
     app[health.CHECKS].add("data", health.folder(database.folder), lasting=True)
     app[callers.ACCESS] = callers.Access(keys, settings.host)
-    app[SUBMISSIONS] = Submissions(work, allowed, lambda: app[health.TRACKER].words)
+    live = LiveKeys(database, keys, work.owner.id, work.owner.is_alive)
+    app[gate.GATE] = gate.Gate(settings, keys, live, app[PEERS].owner_of)
+    phrases = settings.text_model is not None
+    app[SUBMISSIONS] = Submissions(
+        work, allowed, lambda: app[health.TRACKER].words, settings.model, phrases
+    )
     app[jobs.FOLLOWERS] = set()
     await work.start()
+    counting = asyncio.create_task(app[gate.GATE].count())
     yield
+    counting.cancel()
+    await asyncio.gather(counting, return_exceptions=True)
     await work.stop()
     await asyncio.to_thread(database.close)

@@ -10,8 +10,8 @@ from stream.errors import OfferError
 from stream.limits import MAX_SDP
 from stream.network import IceServer
 from stream.server import trickle
-from stream.server.access import is_authorized
 from stream.server.connection import Connection
+from stream.server.gate import GATE
 from stream.server.http import read_body
 from stream.server.rtc import PEERS
 
@@ -19,8 +19,6 @@ SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 ENDPOINT_METHODS = "POST, OPTIONS"
 RESOURCE_METHODS = "DELETE, PATCH, OPTIONS"
-
-TOKEN: web.AppKey[str | None] = web.AppKey("token")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -132,7 +130,7 @@ def _options(allowed: str) -> Handler:
             SDP if "POST" in allowed else FRAGMENT
         )
         # A preflight bears no token, and ICE servers may have passwords.
-        if is_authorized(request, request.app[TOKEN]):
+        if await request.app[GATE].lets_in(request):
             _add_links(response, request)
         return response
 

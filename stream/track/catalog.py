@@ -5,6 +5,7 @@ downloaded, with an optional input size: `sam2.1-tiny@512`.
 """
 
 import importlib.util
+import json
 import os
 from dataclasses import dataclass
 from importlib import resources
@@ -80,6 +81,28 @@ MODELS = {
 }
 
 NAMES = tuple(MODELS)
+
+
+def available(own: str = EMBEDDED) -> tuple[str, ...]:
+    """Those that can be loaded here and now, without a download; the operator's `own` first.
+
+    Each can be given with `@SIZE` too.
+    """
+    found = [
+        name
+        for name, model in MODELS.items()
+        if model.checkpoint is None or (has_extra() and model.checkpoint.path.exists())
+    ]
+    return tuple(dict.fromkeys((own, *found)))
+
+
+def words(name: str) -> tuple[str, ...]:
+    """That objects can be asked for by, without loading the model. Raises ModelError."""
+    family, _ = parse(name)
+    if MODELS[family].checkpoint is not None:
+        return ()
+    manifest = json.loads((assets() / "manifest.json").read_text())
+    return tuple(manifest.get("words", ()))
 
 
 def assets() -> Path:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from stream.prompts import Box, MaskPrompt, Point, Prompt, Text
 from stream.track import words
 from stream.track.bank import Memory, MemoryBank
+from stream.track.detector import Found
 from stream.track.networks.base import (
     BOX_END,
     BOX_START,
@@ -80,6 +81,7 @@ class TrackedObject:
     tracked: memories led to the current frame; otherwise the object was started on it.
     points: (x, y, label) given on the current frame, in pixels of the source picture.
     word: label of the word that names the object; None when it has none.
+    phrase: what a detector is to look for instead; None when it has none.
     conditioned: the current frame's features after memory attention; None after a restore.
     finding: what was found on the current frame.
     square: where the finding and the spatial memories lie in the picture.
@@ -95,6 +97,7 @@ class TrackedObject:
     tracked: bool = False
     points: tuple[tuple[float, float, int], ...] = ()
     word: int | None = None
+    phrase: str | None = None
     conditioned: Tensor = None
     finding: Decoded | None = None
     square: Square = WHOLE
@@ -167,8 +170,7 @@ def prompt(
     points = [given for given in prompts if isinstance(given, Point | Box)]
     named = [given for given in prompts if isinstance(given, Text)]
     if named:
-        tracked.word = FIRST_WORD + words.query(named[-1].word, network.spec.words)
-        _seek(network, tracked, view)
+        _name(network, tracked, named[-1].word, view)
     if not masks and not points:
         return
     if masks:
@@ -201,6 +203,43 @@ def _anchor(tracked: TrackedObject, view: View) -> Anchor | None:
     if view.picture is None or tracked.finding is None:
         return None
     return Anchor(tracked.clock, view.picture, tracked.finding.logits, view.square)
+
+
+def _name(network: Network, tracked: TrackedObject, word: str, view: View) -> None:
+    """Give it a word, which is looked for at once, or a phrase, which the tracker looks for."""
+    name = words.resolve(word, network.spec.words, phrases=True)
+    if name in network.spec.words:
+        tracked.word, tracked.phrase = FIRST_WORD + words.WORDS.index(name), None
+        _seek(network, tracked, view)
+        return
+    tracked.word, tracked.phrase = None, name
+    if tracked.finding is None:  # nowhere, as far as is known
+        tracked.finding = network.decode_mask(view.features, np.zeros((1, 1), np.bool_))
+
+
+def show(network: Network, tracked: TrackedObject, boxes: Sequence[Found], view: View) -> bool:
+    """Let what a detector found on a picture be the object, all boxes together; remembered as a
+    prompted frame. False: the network sees nothing in them, and nothing changed."""
+    size = np.float32(network.spec.image_size)
+    (fresh,) = network.attend([view.features], [None])
+    labels = np.array([BOX_START, BOX_END], np.int32)
+    seen: list[Decoded] = []
+    for box in boxes:
+        corners = np.array([[box.x0, box.y0], [box.x1, box.y1]], np.float32) * size
+        seen += network.decode([view.features], [fresh], Points(corners, labels))
+    seen = [found for found in seen if found.score > 0]
+    if not seen:
+        return False
+    found = seen[0]
+    if len(seen) > 1:
+        together = np.max([network.to_array(each.logits) for each in seen], axis=0) > 0
+        found = network.decode_mask(view.features, together)
+    (spatial,) = network.encode_memory([view.features], [found], prompted=True)
+    tracked.finding, tracked.conditioned, tracked.points = found, fresh, ()
+    tracked.bank.condition(Memory(tracked.clock, spatial, found.pointer))
+    tracked.remembered = True
+    _drop_anchor(tracked, view)
+    return True
 
 
 def _seek(network: Network, tracked: TrackedObject, view: View) -> None:

@@ -29,7 +29,7 @@ def prompt_in_window(
     def answer(square: Square) -> TrackedObject:
         twin = known.copy()
         settle(network, twin, square)
-        prompt(network, twin, prompts, _look(network, view, square), policy)
+        prompt(network, twin, prompts, look(network, view, square), policy)
         return twin
 
     target = pointed_at(prompts, view)
@@ -118,7 +118,7 @@ def pointed_at(prompts: Sequence[Prompt], view: View) -> Box | None:
     return union
 
 
-def _look(network: Network, view: View, square: Square) -> View:
+def look(network: Network, view: View, square: Square) -> View:
     """Another part of the picture of a view that has kept it."""
     if view.square == square or view.picture is None:
         return view

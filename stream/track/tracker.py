@@ -1,7 +1,7 @@
 """SAM 2, streaming: one call a frame, and memory that does not grow."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,8 +13,10 @@ from stream.limits import KEPT_FRAMES, MAX_OBJECTS, MAX_POINTS, MAX_UNDO
 from stream.prompts import Point, Prompt, Text, check
 from stream.track import settle, window, words
 from stream.track.bank import MemoryBank
+from stream.track.finder import Finder
 from stream.track.networks.base import Network
-from stream.track.objects import LIVE, OFFICIAL, TrackedObject, View, advance, prompt
+from stream.track.objects import LIVE, OFFICIAL, TrackedObject, View, advance, prompt, show
+from stream.track.searches import Answer, Searches
 from stream.track.snapshot import pack, unpack
 from stream.track.window import WHOLE, Square
 
@@ -46,11 +48,18 @@ class Tracker:
     again; a click on a lost object brings it back; a click made on an earlier picture goes there.
     windowed: look at a window of the picture while all objects are small (stream.track.window);
     for "live" only.
+    finder: looks for phrases that are no words of the network's; None: those are refused.
 
     Not thread-safe: one thread calls it.
     """
 
-    def __init__(self, network: Network, compat: Compat = "live", windowed: bool = False) -> None:
+    def __init__(
+        self,
+        network: Network,
+        compat: Compat = "live",
+        windowed: bool = False,
+        finder: Finder | None = None,
+    ) -> None:
         live = compat == "live"
         if windowed and not live:
             raise ValueError('windowed is for compat="live": the official predictor has no windows')
@@ -61,6 +70,7 @@ class Tracker:
         self._objects: dict[int, TrackedObject] = {}
         self._frames: deque[KeptFrame] = deque(maxlen=KEPT_FRAMES if live else 1)
         self._undo: deque[dict[int, TrackedObject | None]] = deque(maxlen=MAX_UNDO)
+        self._searches = None if finder is None else Searches(finder)
 
     @property
     def image_size(self) -> int:
@@ -110,6 +120,7 @@ class Tracker:
             )
         for object_id, group in by_object.items():
             self._prompt_object(object_id, group, frames)
+        self._search(object_id for object_id, group in by_object.items() if _is_named(group))
         return self.masks()
 
     def masks(self) -> Masks:
@@ -176,6 +187,8 @@ class Tracker:
 
     def _forget(self, object_id: int) -> None:
         self._objects.pop(object_id, None)
+        if self._searches is not None:
+            self._searches.forget(object_id)
         self._forget_kept(object_id)
 
     def _forget_kept(self, object_id: int) -> None:
@@ -194,7 +207,9 @@ class Tracker:
             check(given, width, height)
             id = given.object_id
             if isinstance(given, Text):
-                words.query(given.word, self.network.spec.words)
+                name = words.resolve(given.word, self.network.spec.words, bool(self._searches))
+                if self._searches is not None and name not in self.network.spec.words:
+                    self._searches.finder.check()
             if id not in points and isinstance(given, Point) and not given.positive:
                 raise PromptError(
                     f"the first point of object {id} is negative; point at the object itself first"
@@ -237,6 +252,46 @@ class Tracker:
             return WHOLE
         return settle.settle_together(self.network, list(self._objects.values()))
 
+    def _search(self, named: Iterable[int] = ()) -> None:
+        """Ask for objects whose phrase was given just now, and again for those that are lost;
+        take what has been found meanwhile."""
+        if self._searches is None:
+            return
+        asked = set(named)
+        for object_id, known in tuple(self._objects.items()):
+            if known.phrase is None:
+                self._searches.forget(object_id)
+                continue
+            if known.is_hidden:
+                self._searches.begin(object_id, known.phrase, at_once=object_id in asked)
+            answer = self._searches.answer(object_id)
+            if answer is not None and self._objects[object_id].is_hidden:
+                self._take(object_id, answer)
+
+    def _take(self, object_id: int, answer: Answer) -> None:
+        """Start the object where it was found, then bring it forward to the newest frame: through
+        those between, or, when the search took longer than they are kept, in one leap."""
+        known = self._objects[object_id].copy()
+        known.conditioned, known.points = None, ()
+        # A detector looks at the whole picture.
+        settle.settle(self.network, known, WHOLE)
+        view = settle.look(self.network, answer.view, WHOLE)
+        if not show(self.network, known, answer.boxes, view):
+            return
+        frames = [frame for frame in self._frames if frame.index >= answer.index]
+        if frames[0].index > answer.index:
+            frames = frames[-1:]
+        for frame in frames:
+            if frame.index > answer.index:
+                settle.settle(self.network, known, frame.view.square)
+                advance(self.network, [known], [frame.view], self.policy)
+            frame.objects[object_id] = known.copy()
+        self._objects[object_id] = known
+
+
+def _is_named(prompts: Sequence[Prompt]) -> bool:
+    return any(isinstance(given, Text) for given in prompts)
+
 
 def step_together(trackers: Sequence[Tracker], images: Sequence[Image]) -> list[Masks]:
     """Track all objects of several streams into their next frames, in one batch.
@@ -266,10 +321,13 @@ def step_together(trackers: Sequence[Tracker], images: Sequence[Image]) -> list[
                 picture = image.rgb if tracker.windowed else None
                 view = View(encoded, image.width, image.height, square, picture)
                 tracker._frames.append(KeptFrame(image.index, view))
+                if tracker._searches is not None:
+                    tracker._searches.see(image, view)
                 objects += tracker._objects.values()
                 views += [view] * len(tracker._objects)
         advance(network, objects, views, policy)
     for tracker in trackers:
         newest = tracker._frames[-1]
         newest.objects = {id: known.copy() for id, known in tracker._objects.items()}
+        tracker._search()
     return [tracker.masks() for tracker in trackers]

@@ -7,6 +7,7 @@ word names in the picture together: "person" is everybody.
 from collections.abc import Sequence
 
 from stream.errors import PromptError
+from stream.limits import MAX_WORD
 
 WORDS = (
     "object", "person", "face", "hair", "skin", "shoes", "bag", "pants", "dress", "coat", "shirt",
@@ -83,20 +84,49 @@ def canonical(text: str) -> str:
     return _CANONICAL.get(word, word)
 
 
+DETECTOR = (
+    "any phrase needs a detector: pip install 'segstream[text]' and set text_model "
+    "(SEGSTREAM_TEXT_MODEL, --text-model)"
+)
+
+
 def query(text: str, known: Sequence[str]) -> int:
     """The number of the word's query, its place in WORDS.
 
     known: the words that a network offers. Raises PromptError that lists them.
     """
+    return WORDS.index(resolve(text, known))
+
+
+def resolve(text: str, known: Sequence[str], phrases: bool = False) -> str:
+    """What is to be looked for: one of the words in `known`, or the phrase that a detector gets.
+
+    phrases: there is one. Raises PromptError that lists the words.
+    """
+    word = canonical(text)
+    if word in known:
+        return word
+    if phrases:
+        return phrase(text)
     if not known:
         raise PromptError(
-            "this model knows no words: point at the object or draw a box, or use model nano"
+            "this model knows no words: point at the object or draw a box, or use model nano; "
+            + DETECTOR
         )
-    word = canonical(text)
-    if word not in known:
+    raise PromptError(
+        f"the word {text.strip()[:60]!r} is not known. Known are: {', '.join(known)}. "
+        f"For anything else click on it or draw a box; {DETECTOR}"
+    )
+
+
+def phrase(text: str) -> str:
+    """In the form that a detector is asked in: lower case, one line, no full stops, which would
+    separate phrases. Raises PromptError."""
+    cleaned = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    cleaned = " ".join(cleaned.replace(".", " ").lower().split())
+    if not 0 < len(cleaned) <= MAX_WORD or not any(map(str.isalnum, cleaned)):
         raise PromptError(
-            f"the word {text.strip()[:60]!r} is not known. Known are: {', '.join(known)}. "
-            "For anything else click on it or draw a box; any phrase will need an "
-            "open-vocabulary detector, which this version does not have"
+            f"the phrase {text.strip()[:60]!r} cannot be looked for; "
+            f"wanted words, at most {MAX_WORD} characters"
         )
-    return WORDS.index(word)
+    return cleaned

@@ -14,6 +14,8 @@ from stream import logs
 from stream.frames import Image, Masks
 from stream.limits import MAX_BATCH
 from stream.settings import Settings
+from stream.track import finder
+from stream.track.finder import Finder
 from stream.track.networks.base import Network
 from stream.track.tracker import Tracker, step_together
 from stream.worker.process import Engine, Load, main
@@ -67,12 +69,20 @@ def engine(settings: Settings, max_batch: int | None = None) -> Load:
 
 
 class NetworkEngine:
-    """max_batch: sessions that may share a step. windowed: see Tracker."""
+    """max_batch: sessions that may share a step. windowed: see Tracker. finder: for phrases."""
 
-    def __init__(self, network: Network, max_batch: int, windowed: bool) -> None:
+    def __init__(
+        self,
+        network: Network,
+        max_batch: int,
+        windowed: bool = False,
+        finder: Finder | None = None,
+    ) -> None:
         self.max_batch = max_batch
+        self.phrases = finder is not None
         self._network = network
         self._windowed = windowed
+        self._finder = finder
 
     @property
     def image_size(self) -> int:
@@ -83,7 +93,7 @@ class NetworkEngine:
         return self._network.spec.words
 
     def new_tracker(self) -> Tracker:
-        return Tracker(self._network, windowed=self._windowed)
+        return Tracker(self._network, windowed=self._windowed, finder=self._finder)
 
     def step(self, trackers: Sequence[Tracker], images: Sequence[Image]) -> list[Masks]:
         return step_together(trackers, images)
@@ -93,6 +103,9 @@ def _load(settings: Settings, max_batch: int | None) -> Engine:
     from stream.track import catalog
 
     logs.configure(settings, "worker")
+    # On a CPU it leaves half of the cores to the tracker.
+    threads = max(1, (settings.threads or os.cpu_count() or 1) // 2)
+    found = finder.start(settings.text_model, threads, settings.device, patience=0)
     network = catalog.load(
         settings.model,
         threads=settings.threads,
@@ -102,7 +115,7 @@ def _load(settings: Settings, max_batch: int | None) -> Engine:
         weights=settings.weights,
     )
     batch = max_batch or (MAX_BATCH if _on_cuda(settings) else 1)
-    return NetworkEngine(network, batch, settings.window)
+    return NetworkEngine(network, batch, settings.window, found)
 
 
 def _on_cuda(settings: Settings) -> bool:

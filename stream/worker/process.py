@@ -45,6 +45,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def phrases(self) -> bool:
+        """Whether they can be asked for by any phrase as well."""
+        ...
+
+    @property
     def max_batch(self) -> int:
         """Sessions that may share a step."""
         ...
@@ -99,7 +104,7 @@ def _serve(connection: Connection, load: Load, measure: bool) -> None:
         text = f"the model cannot be used: {type(error).__name__} {error}"[:300]
         connection.send(wire.Unusable(ModelError(text)))
         return
-    connection.send(wire.Hello(engine.image_size, seconds, engine.words))
+    connection.send(wire.Hello(engine.image_size, seconds, engine.words, engine.phrases))
     attach = connection.recv()
     if not isinstance(attach, wire.Attach):
         return

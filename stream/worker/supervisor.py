@@ -41,7 +41,8 @@ class Supervisor:
 
     load: makes the engine in the worker. min_rate: masks a second that each session must get for
     another to be let in. silence: seconds after which a worker hangs. max_restarts: in a minute.
-    `restarts` counts them. `words`: that objects can be asked for by, known once started.
+    `restarts` counts them. `words`: that objects can be asked for by, known once started;
+    `phrases`: any phrase will do as well.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Supervisor:
     ) -> None:
         self.restarts = 0
         self.words: tuple[str, ...] = ()
+        self.phrases = False
         self._load = load
         self._launch = launch
         self._silence = silence
@@ -178,7 +180,7 @@ class Supervisor:
             hello, memory = link.greet(SLOTS, self._stopping, None if first else WORKER_START)
             if hello.step_seconds is not None:
                 self._step_seconds = hello.step_seconds
-            self.words = hello.words
+            self.words, self.phrases = hello.words, hello.phrases
             self._pinged = self._heard = False
             self._heard_at = time.monotonic()
             self._link = link

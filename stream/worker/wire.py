@@ -86,11 +86,13 @@ ToWorker = Attach | Open | Close | Picture | Do | Fetched | Ping | Stop
 @dataclass(frozen=True, slots=True)
 class Hello:
     """The network is loaded. image_size: side of the pictures that it takes. step_seconds: one
-    step with one object, if measured. words: that objects can be asked for by."""
+    step with one object, if measured. words: that objects can be asked for by. phrases: any phrase
+    will do as well."""
 
     image_size: int
     step_seconds: float | None
     words: tuple[str, ...]
+    phrases: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,10 @@ START_TIMEOUT = 90
 class Server:
     """`segstream serve` in a process of its own."""
 
-    def __init__(self, port):
+    def __init__(self, port, **environment):
         self.port = port
+        # A page that is still open would hold up its end.
+        self._environment = {**os.environ, "SEGSTREAM_DRAIN_SECONDS": "0", **environment}
         self.url = f"http://localhost:{port}"
         self.log = ARTEFACTS / f"server-{port}.log"
         self._process = None
@@ -28,10 +30,8 @@ class Server:
     def start(self):
         command = [sys.executable, "-m", "stream.cli", "serve", "--port", str(self.port)]
         with self.log.open("ab") as log:
-            # A page that is still open would hold up its end.
-            environment = {**os.environ, "SEGSTREAM_DRAIN_SECONDS": "0"}
             self._process = subprocess.Popen(
-                command, cwd=ROOT, stdout=log, stderr=log, env=environment
+                command, cwd=ROOT, stdout=log, stderr=log, env=self._environment
             )
         deadline = time.monotonic() + START_TIMEOUT
         while not self._answers():

@@ -1,0 +1,91 @@
+"""What jobs and the hosted call give back, played by the browser that people have."""
+
+import time
+
+import pytest
+import requests
+
+from tests import drawn_clips
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+COUNT = 30
+
+PLAY = """
+async (url) => {
+  const happens = (video, event) => new Promise((resolve, reject) => {
+    video.addEventListener(event, resolve, { once: true });
+    video.onerror = () => reject(new Error(video.error.message));
+    setTimeout(() => reject(new Error(`no ${event} within 20 s`)), 20_000);
+  });
+  const open = async () => {
+    const video = document.createElement("video");
+    document.body.append(video);
+    video.muted = true;
+    video.src = url;
+    await happens(video, "loadeddata");
+    return video;
+  };
+  const played = await open();
+  const ended = happens(played, "ended");
+  await played.play();
+  await ended;
+  const { duration, currentTime, videoWidth, videoHeight } = played;
+  const { corruptedVideoFrames } = played.getVideoPlaybackQuality();
+  played.remove();
+
+  const sought = await open();
+  const seeked = happens(sought, "seeked");
+  sought.currentTime = 0.51; // which asks for ranges
+  await seeked;
+  const canvas = new OffscreenCanvas(videoWidth, videoHeight);
+  const context = canvas.getContext("2d");
+  context.drawImage(sought, 0, 0);
+  sought.remove();
+  const at = (x, y) => [...context.getImageData(x, y, 1, 1).data];
+  return {
+    duration, currentTime, size: [videoWidth, videoHeight], corrupted: corruptedVideoFrames,
+    inside: at(90, 60), outside: at(140, 110),
+  };
+}
+"""
+"""The picture after half a second, when the square is in the middle."""
+
+
+def work(server, path):
+    """Urls of a job's results, and the hosted call's answer as a file's bytes."""
+    with path.open("rb") as file:
+        fields = {"prompts": '[{"point": [60, 60]}]', "exports": "video,mask,cutout"}
+        answer = requests.post(f"{server.url}/jobs", files={"input": file}, data=fields, timeout=60)
+    assert answer.status_code == 202, answer.text
+    place = server.url + answer.headers["Location"]
+    deadline = time.monotonic() + 90
+    while (job := requests.get(place, timeout=20).json())["state"] != "done":
+        assert job["state"] in ("queued", "running"), job
+        assert time.monotonic() < deadline, job
+        time.sleep(0.2)
+    return {one["name"]: server.url + one["url"] for one in job["results"]}
+
+
+def test_chromium_plays_the_results(server, launch, tmp_path):
+    clip = drawn_clips.make(tmp_path / "drawn.mp4", count=COUNT, audio="aac")
+    results = work(server, clip)
+    page = launch().new_page()
+    page.goto(server.url)
+    for name in ("video.mp4", "mask.mp4", "cutout.webm"):
+        found = page.evaluate(PLAY, results[name])
+        assert found["size"] == [160, 120]
+        assert found["duration"] == pytest.approx(COUNT * 1001 / 30000, abs=0.1)
+        assert found["currentTime"] == pytest.approx(found["duration"], abs=0.05)
+        assert found["corrupted"] == 0
+        inside, outside = found["inside"], found["outside"]
+        match name:
+            case "video.mp4":
+                assert max(inside[:3]) - min(inside[:3]) > 30  # the tint
+                assert max(outside[:3]) - min(outside[:3]) < 60
+            case "mask.mp4":
+                assert min(inside[:3]) > 225
+                assert max(outside[:3]) < 30
+            case "cutout.webm":
+                assert inside[3] > 225
+                assert outside[3] < 30

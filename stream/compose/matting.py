@@ -33,6 +33,9 @@ AGREES = 0.8
 """Where old and new opacity differ by this much the new one counts alone, at half of it fully
 steadied: the mask has changed its mind, and an afterglow would look worse."""
 
+MOVING = 90
+"""Percentile of an object's motion that tells how far it moved: a tenth of it may be an outlier."""
+
 CLEAR, SOLID = 0.2, 0.8
 """Opacities below and above which a pixel is background or object alone: no veil, no holes."""
 
@@ -104,6 +107,15 @@ class Matting:
         rows, columns = flow.shape[:2]
         coarse = cast(Logits, cv2.resize(logits, (columns, rows), interpolation=cv2.INTER_LINEAR))
         return move(coarse, flow) if flow.any() else coarse
+
+    def drift(self, logits: Logits, index: int) -> float:
+        """How far the object has moved since, a share of the picture's longer side; most of it may
+        stand still. logits: as for `cutout`."""
+        coarse, flow = self.moved(logits, index), self._motion.back_to(index)
+        if coarse is None or flow is None:
+            return 0.0
+        far = np.linalg.norm(flow[coarse > 0], axis=-1)
+        return float(np.percentile(far, MOVING) / max(flow.shape)) if far.size else 0.0
 
     def _steadied(self, objects: Objects, found: Coefficients) -> tuple[Floats, Floats]:
         assert self._guide is not None

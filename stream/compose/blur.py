@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from stream.compose.matte import Matte
-from stream.compose.planes import Plane, Planes, halve
+from stream.compose.planes import Area, Plane, Planes, bounds, halve
 
 PRIVATE, STRONGEST = 0.025, 0.06
 """Sigma at strength 0 and at strength 1, as a share of the picture's longer side.
@@ -41,13 +41,11 @@ def blurred(picture: Planes, matte: Matte | None, strength: float, pixel_aspect:
         small = [_reduce(plane, n) for plane, n in zip(picture, steps, strict=True)]
         share = np.full_like(small[0], 255)
     else:
-        shares = [cast(Plane, cv2.bitwise_not(alpha)) for alpha in (matte.luma, matte.chroma)]
-        weights = (shares[0], shares[1], shares[1])
-        small = [
-            _reduce(cast(Plane, cv2.multiply(plane, weight, scale=1 / 255)), n)
-            for plane, weight, n in zip(picture, weights, steps, strict=True)
-        ]
-        share = _reduce(shares[0], halvings)
+        share = cast(Plane, cv2.bitwise_not(matte.luma))
+        chroma_share = cast(Plane, cv2.bitwise_not(matte.chroma))
+        seen = _weighted(picture, Planes(share, chroma_share, chroma_share), bounds(matte.luma))
+        small = [_reduce(plane, n) for plane, n in zip(seen, steps, strict=True)]
+        share = _reduce(share, halvings)
 
     stack = cv2.merge([*small, share]).astype(np.float32)
     scale = 2.0**-halvings
@@ -63,6 +61,16 @@ def blurred(picture: Planes, matte: Matte | None, strength: float, pixel_aspect:
         for w, n, plane in zip(weighted, steps, picture, strict=True)
     )
     return Planes(y, u, v)
+
+
+def _weighted(picture: Planes, share: Planes, area: Area) -> Planes:
+    """A copy, times the share within the area; outside it is 1."""
+    result = Planes(*(plane.copy() for plane in picture))
+    parts = (planes.crop(*area) for planes in (result, share))
+    for plane, weight in zip(*parts, strict=True):
+        if plane.size:
+            cv2.multiply(plane, weight, dst=plane, scale=1 / 255)
+    return result
 
 
 def _reduce(plane: Plane, halvings: int) -> Plane:

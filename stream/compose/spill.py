@@ -47,9 +47,12 @@ def remove(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None
 def _add(plane: Plane, alpha: Plane, amount: NDArray[np.float32]) -> None:
     mixed = cv2.multiply(alpha, cv2.bitwise_not(alpha), scale=1 / 255)  # up to 64, 0 off the edge
     size = plane.shape[1], plane.shape[0]
-    large = cv2.resize(amount, size, interpolation=cv2.INTER_LINEAR)
-    change = cv2.multiply(mixed, large, dtype=cv2.CV_32F)
-    cv2.add(plane, change, dst=plane, dtype=cv2.CV_8U)
+    # In bytes, of either sign by itself: a fourth of the time of floats, and half a level off.
+    for sign, put in ((255, cv2.add), (-255, cv2.subtract)):
+        part = np.clip(amount * np.float32(sign), 0, 255).astype(np.uint8)
+        if part.any():
+            large = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
+            put(plane, cv2.multiply(mixed, large, scale=1 / 255), dst=plane)
 
 
 def _edge(alpha: Plane) -> tuple[int, int, int, int]:

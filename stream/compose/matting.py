@@ -125,7 +125,8 @@ class Matting:
             # One sampling of two channels costs little more than of one.
             moved = cv2.split(move(cast(Floats, cv2.merge(trail.linear)), step.flow))
             slope, offset = moved[0] - new[0], moved[1] - new[1]
-            apart = np.abs(slope * self._guide.planes[0] + offset)
+            luma = self._guide.luma.astype(np.float32) * np.float32(1 / 255)
+            apart = np.abs(slope * luma + offset)
             share = (
                 np.float32(STEADY) * step.trust * np.clip(2 - apart * np.float32(2 / AGREES), 0, 1)
             )

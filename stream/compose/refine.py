@@ -41,33 +41,25 @@ GUIDE_SMOOTHNESS = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """The picture at the grid's size.
+    """The picture at the grid's size: its planes y, u and v, all uint8 [h, w]."""
 
-    luma: uint8 [h, w]. planes: y, u and v, float32 [h, w], 0 to 1; means: their local means.
-    """
-
-    luma: Plane
-    planes: tuple[Floats, ...]
-    means: tuple[Floats, ...]
+    small: tuple[Plane, Plane, Plane]
 
     @classmethod
     def of(cls, picture: Planes) -> "Guide":
         height, width = picture.y.shape
         size = grid_size(width, height)
-        small = [reduced(plane, size) for plane in picture]
-        planes = [plane.astype(np.float32) * np.float32(1 / 255) for plane in small]
-        means = cv2.split(_window(cv2.merge(planes), COLOUR_RADIUS))
-        return cls(
-            small[0],
-            tuple(cast(Floats, plane) for plane in planes),
-            tuple(cast(Floats, plane) for plane in means),
-        )
+        y, u, v = (reduced(plane, size) for plane in picture)
+        return cls((y, u, v))
 
-    def crop(self, area: tuple[slice, slice]) -> "Guide":
-        planes, means = (
-            tuple(plane[area] for plane in group) for group in (self.planes, self.means)
-        )
-        return Guide(self.luma[area], planes, means)
+    @property
+    def luma(self) -> Plane:
+        return self.small[0]
+
+    def part(self, area: tuple[slice, slice]) -> tuple[Floats, Floats, Floats]:
+        """y, u and v of an area, float32, 0 to 1."""
+        y, u, v = (plane[area].astype(np.float32) * np.float32(1 / 255) for plane in self.small)
+        return y, u, v
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +89,24 @@ def coefficients(guide: Guide, mask: Floats) -> Coefficients:
         max(0, y - REACH) : y + rows + REACH,
         max(0, x - REACH) : x + columns + REACH,
     ]
-    found = _coefficients(guide.crop(area), mask[area])
+    found = _coefficients(guide.part(area), mask[area])
     slope, offset = np.zeros_like(mask), np.zeros_like(mask)
     contrast = np.zeros((*mask.shape, 3), np.float32)
     slope[area], offset[area], contrast[area] = found.slope, found.offset, found.contrast
     return Coefficients(slope, offset, contrast)
 
 
-def _coefficients(guide: Guide, mask: Floats) -> Coefficients:
+def _coefficients(planes: tuple[Floats, Floats, Floats], mask: Floats) -> Coefficients:
     # Plane by plane: numpy is ten times as slow on a last axis of three.
+    totals = cv2.split(_window(cv2.merge(planes), COLOUR_RADIUS))
     under = cv2.split(
-        _window(cv2.merge([mask, *(plane * mask for plane in guide.planes)]), COLOUR_RADIUS)
+        _window(cv2.merge([mask, *(plane * mask for plane in planes)]), COLOUR_RADIUS)
     )
     share, inside = under[0], under[1:]
     per_inside, per_behind = 1 / (share + np.float32(0.001)), 1 / (np.float32(1.001) - share)
     distance, along = np.zeros_like(mask), np.zeros_like(mask)
     contrast = []
-    for plane, total, part, weight in zip(guide.planes, guide.means, inside, WEIGHTS, strict=True):
+    for plane, total, part, weight in zip(planes, totals, inside, WEIGHTS, strict=True):
         behind = (total - part) * per_behind
         difference = part * per_inside - behind
         weighted = difference * weight
@@ -123,7 +116,7 @@ def _coefficients(guide: Guide, mask: Floats) -> Coefficients:
     near = np.minimum(1, 8 * np.minimum(share, 1 - share))
     belief = distance / (distance + np.float32(CONTRAST)) * near
     opacity = mask + belief * (np.clip(along / (distance + np.float32(1e-6)), 0, 1) - mask)
-    y = guide.planes[0]
+    y = planes[0]
 
     means = _window(cv2.merge([y, opacity, y * opacity, y * y]), GUIDE_RADIUS)
     mean, mean_opacity, product, square = cv2.split(means)

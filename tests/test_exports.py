@@ -61,7 +61,7 @@ def written(tmp_path: Path) -> Path:
     """All exports of four pictures, the first before any prompt."""
     video = VideoFormat(WIDTH, HEIGHT, Fraction(1, 1000), Fraction(25), None)
     effect = Effect("colour", colour="#0000ff")
-    made = exports.create(list(FILES), tmp_path, video, (), NAMES, effect, None)
+    made = exports.create(list(FILES), tmp_path, video, (), NAMES, (effect,), {})
     for index in range(4):
         for export, _ in made:
             export.write(shown(index))

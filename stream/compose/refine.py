@@ -34,7 +34,7 @@ WEIGHTS = (np.float32(1), np.float32(CHROMA_WEIGHT**2), np.float32(CHROMA_WEIGHT
 CONTRAST = 0.02
 """Squared distance of the mean colours (0 to 1) at which the picture is believed half."""
 
-GUIDE_RADIUS = 2
+GUIDE_RADIUS = 1
 GUIDE_SMOOTHNESS = 1e-3
 """Variance of luma (0 to 1) below which a window is taken for flat."""
 

@@ -6,6 +6,7 @@ export const MOST = 8; // as the server's limit
 export class Stack extends EventTarget {
   #list = document.querySelector("#stack");
   #add = document.querySelector("#add-effect");
+  #shown = "";
 
   constructor() {
     super();
@@ -14,6 +15,9 @@ export class Stack extends EventTarget {
 
   /** texts: {name, detail} of each effect, the lowest first. at: index of the one being edited. */
   show(texts, at) {
+    const state = JSON.stringify([texts, at]);
+    if (state === this.#shown) return; // the server tells its state often; keep what has the focus
+    this.#shown = state;
     const focused = this.#list.contains(document.activeElement) && document.activeElement.dataset;
     const rows = texts.map((text, index) => this.#row(text, index, index === at));
     this.#list.hidden = texts.length < 2; // one alone needs no list

@@ -1,7 +1,6 @@
 """Several effects over each other, for objects of one's choice, put together by mouse and keys."""
 
 import cv2
-import numpy as np
 import pytest
 from measure import detail
 
@@ -43,7 +42,8 @@ def test_effects_are_added_ordered_and_removed_and_all_are_seen(open_screen, web
             colourfulness(output, PERSON) < 0.5 * colourfulness(source, PERSON)
             and detail(output, PERSON) > 0.6 * detail(source, PERSON)
             and detail(output, BOARD) < 0.3 * detail(source, BOARD)
-        )
+        ),
+        timeout=90,
     )
     screen.save("stack")
 
@@ -77,17 +77,14 @@ def test_an_effect_is_for_the_objects_that_are_checked(open_screen, webcam):
     page.get_by_text("Pixelate").click()
     page.locator("#strength").fill("1")
 
-    def changed(output, source, area):
-        height, width = source.shape[:2]
-        x0, y0, x1, y1 = (round(a * b) for a, b in zip(area, (width, height) * 2, strict=True))
-        apart = np.abs(output[y0:y1, x0:x1].astype(int) - source[y0:y1, x0:x1])
-        return float(apart.mean())
-
     screen.holds(lambda output, source: detail(output, PERSON) < 0.5 * detail(source, PERSON))
     page.locator(f"#for input[value='{person}']").press("Space")
     screen.until(lambda: not page.locator(f"#for input[value='{person}']").is_checked())
     assert page.evaluate("document.activeElement.value") == str(person)
-    screen.holds(lambda output, source: detail(output, PERSON) > 0.6 * detail(source, PERSON))
+    # A busy machine's masks may be late now and then, and all is pixelated.
+    screen.holds(
+        lambda output, source: detail(output, PERSON) > 0.6 * detail(source, PERSON), timeout=90
+    )
     screen.save("for")
 
     page.click("#add-effect")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream.compose.flow import Motion, Step, move
 from stream.compose.matte import Logits, Matte
-from stream.compose.planes import Plane, Planes
+from stream.compose.planes import Plane, Planes, bounds
 from stream.compose.refine import Coefficients, Enlarger, Guide, coefficients
 
 Floats = NDArray[np.float32]
@@ -122,23 +122,36 @@ class Matting:
         new = found.slope, found.offset
         trail, step = self._trails.get(objects), self._step
         if trail is not None and step is not None:
+            area = self._reached(trail, found, step)
             # One sampling of two channels costs little more than of one.
-            moved = cv2.split(move(cast(Floats, cv2.merge(trail.linear)), step.flow))
-            slope, offset = moved[0] - new[0], moved[1] - new[1]
-            luma = self._guide.luma.astype(np.float32) * np.float32(1 / 255)
+            former = cast(Floats, cv2.merge(trail.linear))
+            moved = cv2.split(move(former, step.flow, area))
+            slope, offset = moved[0] - new[0][area], moved[1] - new[1][area]
+            luma = self._guide.luma[area].astype(np.float32) * np.float32(1 / 255)
             apart = np.abs(slope * luma + offset)
-            share = (
-                np.float32(STEADY) * step.trust * np.clip(2 - apart * np.float32(2 / AGREES), 0, 1)
-            )
-            new = new[0] + share * slope, new[1] + share * offset
+            share = np.float32(STEADY) * step.trust[area]
+            share *= np.clip(2 - apart * np.float32(2 / AGREES), 0, 1)
+            new[0][area] += share * slope
+            new[1][area] += share * offset
         self._trails[objects] = _Trail(new)
         return new
+
+    def _reached(self, trail: _Trail, found: Coefficients, step: Step) -> tuple[slice, slice]:
+        """Where the former matte, moved, or the new one is not 0."""
+        used = _used(*trail.linear) | _used(found.slope, found.offset)
+        left, top, right, bottom = bounds(used.view(np.uint8))
+        far = int(np.abs(step.flow).max()) + 2
+        return slice(max(0, top - far), bottom + far), slice(max(0, left - far), right + far)
 
     def _cleared(self, linear: tuple[Floats, Floats], luma: Plane) -> Plane:
         """Full-size opacity, stretched so that CLEAR becomes 0 and SOLID 1."""
         gain = np.float32(1 / (SOLID - CLEAR))
         slope, offset = linear
         return self._enlarger.opacity(slope * gain, (offset - np.float32(CLEAR)) * gain, luma)
+
+
+def _used(slope: Floats, offset: Floats) -> NDArray[np.bool_]:
+    return cast(NDArray[np.bool_], (slope != 0) | (offset != 0))
 
 
 def ramp(logits: Logits) -> Floats:

@@ -24,7 +24,6 @@ def remove(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None
 
     contrast: float32 [h, w, 3], object less old background in y, u and v, at any size.
     """
-    believed = np.clip(contrast, -MOST, MOST)
     left, top, right, bottom = _edge(matte.chroma)
     if right <= left or bottom <= top:
         return
@@ -33,7 +32,7 @@ def remove(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None
     # The contrast is smooth, so its own cells may be cut out whole.
     x0, y0 = int(left * x), int(top * y)
     x1, y1 = max(x0 + 1, round(right * x)), max(y0 + 1, round(bottom * y))
-    part = cv2.split(believed[y0:y1, x0:x1])
+    part = cv2.split(np.clip(contrast[y0:y1, x0:x1], -MOST, MOST))
     height, width = picture.y.shape
     areas = (
         np.s_[2 * top : min(2 * bottom, height), 2 * left : min(2 * right, width)],

@@ -39,15 +39,19 @@ export class Backgrounds extends EventTarget {
   }
 
   /**
-   * To a new session, which knows none of the person's own pictures, bring the chosen one.
-   * Returns the name that `name` has there, or null.
+   * To a new session, which knows none of the person's own pictures, bring the chosen ones.
+   * Returns what each of `names` is called there, or null.
    */
-  async bringAgain(name, session) {
-    const chosen = this.#own.get(name);
-    for (const { url } of this.#own.values()) URL.revokeObjectURL(url);
+  async bringAgain(names, session) {
+    const own = new Map(this.#own);
+    for (const { url } of own.values()) URL.revokeObjectURL(url);
     this.#own.clear();
     this.#render();
-    return chosen ? this.#post(chosen.file, session) : name;
+    const brought = new Map();
+    for (const name of new Set(names)) {
+      brought.set(name, own.has(name) ? await this.#post(own.get(name).file, session) : name);
+    }
+    return names.map((name) => brought.get(name));
   }
 
   async #bring(file, session) {

@@ -1,26 +1,29 @@
-// The effect picker with its strength, colour and background.
+// The effect picker with its strength, colour, background, target and objects, for each of a stack.
 
 import { Backgrounds } from "./backgrounds.js";
+import { ChosenObjects } from "./chosen_objects.js";
 import { RefusedError } from "./control.js";
+import { Stack } from "./stack.js";
 
 const EFFECTS = {
   none: { name: "Original", uses: [] },
   overlay: { name: "Highlight", uses: ["strength"] },
   blur: { name: "Blur background", uses: ["strength", "target"] },
-  picture: { name: "New background", uses: ["backgrounds", "fit"] },
+  picture: { name: "New background", uses: ["backgrounds", "fit", "target"] },
   colour: { name: "Plain background", uses: ["colour", "target"] },
-  cutout: { name: "Cut out", uses: [] },
+  cutout: { name: "Cut out", uses: ["target"] },
   contour: { name: "Outline", uses: ["strength"] },
   glow: { name: "Glow", uses: ["strength"] },
   mask: { name: "Mask", uses: [] },
   alpha: { name: "Picture and mask", uses: [] },
-  video: { name: "Moving background", uses: ["backgrounds", "fit"] },
+  video: { name: "Moving background", uses: ["backgrounds", "fit", "target"] },
   pixelate: { name: "Pixelate", uses: ["strength", "target"] },
   spotlight: { name: "Spotlight", uses: ["strength", "target"] },
   desaturate: { name: "Grey", uses: ["strength", "target"] },
   erase: { name: "Erase", uses: [] },
 };
 const CONTROLS = ["strength", "colour", "backgrounds", "target", "fit"];
+const TARGETS = { object: "on objects", background: "on background", both: "on all" };
 const PACE = 80; // milliseconds between two messages while a slider is dragged
 
 // Digits choose the first effects.
@@ -39,8 +42,12 @@ export class Effects extends EventTarget {
   #session;
   #backgrounds;
   #names = [];
-  #effect = {}; // as it shall be
-  #server = {}; // as the server last said it is
+  #stack = [{}]; // as it shall be, the lowest first
+  #at = 0; // which of them is edited
+  #server = [{}]; // as the server last said it is
+  #list = new Stack();
+  #chosenObjects = new ChosenObjects();
+  #objects = []; // those tracked
   #chosen = false; // by the person, and so worth restoring in a new session
   #timer = 0;
   #unanswered = 0;
@@ -60,6 +67,15 @@ export class Effects extends EventTarget {
     for (const [key, select] of Object.entries(this.#selects)) {
       select.addEventListener("change", () => this.#choose({ [key]: select.value || null }));
     }
+    this.#chosenObjects.addEventListener("choose", ({ detail }) => this.#choose({ objects: detail }));
+    for (const [action, act] of Object.entries({
+      choose: (index) => this.#edit(index),
+      add: () => this.#add(),
+      raise: (index) => this.#raise(index),
+      remove: (index) => this.#remove(index),
+    })) {
+      this.#list.addEventListener(action, ({ detail }) => act(detail));
+    }
     this.#colour.addEventListener("input", () => this.#choose({ colour: this.#colour.value }, PACE));
   }
 
@@ -71,15 +87,19 @@ export class Effects extends EventTarget {
     this.#backgrounds.offer(backgrounds);
     this.#render();
     if (!this.#chosen) return;
-    const wanted = this.#effect; // the server tells its default while the picture is sent
-    const background = await this.#backgrounds.bringAgain(wanted.background, session);
-    this.#choose({ ...wanted, background });
+    const wanted = this.#stack; // the server tells its default while the pictures are sent
+    const pictures = await this.#backgrounds.bringAgain(wanted.map(({ background }) => background), session);
+    // Objects have other numbers there, so that an effect is for all until they are chosen again.
+    this.#stack = wanted.map((effect, index) => ({ ...effect, background: pictures[index], objects: null }));
+    this.#change();
   }
 
-  /** effect: as in the server's "state". */
-  show(effect) {
-    this.#server = effect;
+  /** effects: a stack, and objects, as in the server's "state". */
+  show(effects, objects) {
+    this.#server = effects;
+    this.#objects = objects;
     if (!this.#timer && !this.#unanswered) this.#showServer();
+    else this.#render();
   }
 
   /** The effect in place `index` of the picker, from 0. */
@@ -87,21 +107,56 @@ export class Effects extends EventTarget {
     if (index < this.#names.length) this.#choose({ name: this.#names[index], target: null });
   }
 
+  get #effect() {
+    return this.#stack[this.#at];
+  }
+
   #choose(change, pace = 0) {
+    const effect = { ...this.#effect, ...change };
+    if (["picture", "video"].includes(effect.name)) effect.background ??= this.#backgrounds.first;
+    this.#stack = this.#stack.with(this.#at, effect);
+    this.#change(pace);
+  }
+
+  /** The stack is as the person wants it: show it, and ask for it. */
+  #change(pace = 0) {
     this.#chosen = true;
-    this.#effect = { ...this.#effect, ...change };
-    if (["picture", "video"].includes(this.#effect.name)) this.#effect.background ??= this.#backgrounds.first;
     this.#render();
     if (!this.#timer) this.#timer = setTimeout(() => this.#send(), pace);
+  }
+
+  #edit(index) {
+    this.#at = index;
+    this.#render();
+  }
+
+  #add() {
+    this.#at = this.#stack.length;
+    this.#stack = [...this.#stack, { name: "contour" }];
+    this.#change();
+  }
+
+  #raise(index) {
+    const stack = [...this.#stack];
+    stack.splice(index - 1, 0, ...stack.splice(index, 1));
+    this.#stack = stack;
+    this.#at = index - 1;
+    this.#change();
+  }
+
+  #remove(index) {
+    this.#stack = this.#stack.filter((_, other) => other !== index);
+    this.#at = Math.min(this.#at > index ? this.#at - 1 : this.#at, this.#stack.length - 1);
+    this.#change();
   }
 
   async #send() {
     this.#timer = 0;
     if (this.#session.state !== "live") return; // the next session's hello asks for it again
-    const known = Object.entries(this.#effect).filter(([, value]) => value != null);
+    const [first, ...more] = this.#stack.map(known);
     this.#unanswered++;
     try {
-      await this.#session.request({ type: "effect", ...Object.fromEntries(known) });
+      await this.#session.request({ type: "effect", ...(more.length ? { effects: [first, ...more] } : first) });
     } catch (error) {
       this.#tell(error.message);
       if (error instanceof RefusedError) this.#showServer();
@@ -111,7 +166,8 @@ export class Effects extends EventTarget {
   }
 
   #showServer() {
-    this.#effect = { ...this.#server };
+    this.#stack = this.#server.map((effect) => ({ ...effect }));
+    this.#at = Math.min(this.#at, this.#stack.length - 1);
     this.#render();
   }
 
@@ -153,5 +209,18 @@ export class Effects extends EventTarget {
     }
     if (colour) this.#colour.value = colour;
     this.#backgrounds.choose(background);
+    this.#list.show(this.#names.length ? this.#stack.map(texts) : [], this.#at);
+    this.#chosenObjects.show(this.#objects, this.#effect.objects, Boolean(name) && name !== "none");
   }
+}
+
+/** An effect without what the server is to choose. */
+function known(effect) {
+  return Object.fromEntries(Object.entries(effect).filter(([, value]) => value != null));
+}
+
+/** What the list says of an effect. */
+function texts({ name, target, objects }) {
+  const parts = [TARGETS[target], objects && `for ${objects.join(", ")}`];
+  return { name: EFFECTS[name]?.name ?? name ?? "", detail: parts.filter(Boolean).join(", ") };
 }

@@ -141,7 +141,7 @@ session.addEventListener("hello", ({ detail }) => {
 });
 session.addEventListener("state", ({ detail }) => {
   objects.update(detail.objects);
-  effects.show(detail.effect);
+  effects.show(detail.effects ?? [detail.effect], detail.objects);
   find("#undo").disabled = !detail.can_undo;
   find("#clear").disabled = !detail.objects.length;
 });

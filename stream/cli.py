@@ -35,6 +35,8 @@ TRACK_EXAMPLES = """\
 examples:
   segstream track dog.mp4 --point 640,360 -o out.mp4
   segstream track dog.mp4 --box 500,200,800,700 --effect blur --strength 0.8 -o out.mp4
+  segstream track two.mp4 --point 1:320,240 --point 2:90,80 --effect blur \\
+      --effect pixelate:objects=2 -o out.mp4
   segstream track two.mp4 --point 1:200,300 --point 2:900,300@2.5 -o out.mp4
   segstream track talk.mkv --point 320,300 --background beach.jpg -o out.webm
 """
@@ -145,18 +147,25 @@ def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
     look = track.add_argument_group("what to do with it")
     look.add_argument(
         "--effect",
-        metavar="NAME",
-        help=f"{', '.join(EFFECTS)} (default overlay, or picture with --background)",
+        metavar="NAME[:FIELD=VALUE…]",
+        action="append",
+        default=[],
+        help=f"{', '.join(EFFECTS)} (default overlay, or picture with --background); repeatable, "
+        "the first at the bottom; a FIELD is one of the options below for this effect alone",
     )
-    look.add_argument(
-        "--strength", type=float, default=0.5, help="of most effects, 0 to 1 (default 0.5)"
-    )
+    look.add_argument("--strength", type=float, help="of most effects, 0 to 1 (default 0.5)")
     look.add_argument("--colour", metavar="#RRGGBB", help="of the effect colour (default green)")
     look.add_argument(
         "--background",
         metavar="NAME|FILE",
         help="of the effects picture and video: a PNG, JPEG, WebP, or a video",
     )
+    look.add_argument(
+        "--target", metavar="WHAT", help="object, background or both (default: what is usual)"
+    )
+    look.add_argument("--objects", metavar="ID,…", help="which it is for (default all)")
+    look.add_argument("--fit", metavar="HOW", help="of a background: cover (default) or contain")
+    look.add_argument("--position", metavar="X,Y", help="of a background, 0 to 1 (default 0.5,0.5)")
     options.add(track, NETWORK)
     track.add_argument(
         "--crf", type=int, default=20, help="quality, 0 best to 51 smallest (default 20)"

@@ -8,10 +8,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stream import cues, media
-from stream.compose import backgrounds, effects, moving
+from stream.compose import backgrounds, effect_fields, moving
 from stream.compose.compositor import Compositor
-from stream.compose.effects import HIDES_BACKGROUND, Effect
-from stream.compose.scene import Picture, Video
+from stream.compose.effects import Effect, Stack
+from stream.compose.scene import Backgrounds, Picture, Video
 from stream.cues import Schedule
 from stream.egress.file import VideoWriter, check_writable
 from stream.errors import EffectError, InputError, LimitError, MediaError
@@ -33,15 +33,15 @@ def track(arguments: argparse.Namespace, settings: Settings) -> Summary:
     """
     if not 0 <= arguments.crf <= 51:
         raise InputError(f"crf is {arguments.crf}; wanted 0 to 51")
-    schedule = _schedule(arguments)
-    effect, background = _effect(arguments)
+    stack, used = _effects(arguments)
+    schedule = _schedule(arguments, any(effect.hides_background for effect in stack))
     path, output = Path(arguments.input), Path(arguments.output)
     with VideoFile(path) as source:
         video = source.format
         schedule.check(video.width, video.height)
         check_writable(output, overwrite=arguments.overwrite, source=path)
         compositor = Compositor(float(video.sample_aspect_ratio or 1))
-        compositor.set_effects((effect,), {effect.background: background})
+        compositor.set_effects(stack, used)
         tracker = _tracker(settings, schedule)
         with (
             VideoWriter(
@@ -86,7 +86,7 @@ def _network(settings: Settings) -> Network:
     )
 
 
-def _schedule(arguments: argparse.Namespace) -> Schedule:
+def _schedule(arguments: argparse.Namespace, hides_background: bool) -> Schedule:
     given = [
         *map(cues.mask, arguments.mask),
         *map(cues.text, arguments.text),
@@ -94,22 +94,28 @@ def _schedule(arguments: argparse.Namespace) -> Schedule:
         *map(cues.point, arguments.point),
         *(cues.point(text, positive=False) for text in arguments.negative),
     ]
-    if not given and arguments.effect in HIDES_BACKGROUND:
+    if not given and hides_background:
         given = [cues.text(PERSON)]
     if not given:
         raise InputError("nothing to track; give a --point, --box, --mask or --text")
     return Schedule(given)
 
 
-def _effect(arguments: argparse.Namespace) -> tuple[Effect, Picture | Video | None]:
-    name = arguments.effect or ("picture" if arguments.background else "overlay")
-    colour = arguments.colour or Effect().colour
-    effect = Effect(name, arguments.strength, colour, arguments.background)
-    effects.check(effect)
-    background = _background(arguments.background) if arguments.background else None
-    if isinstance(background, tuple) and not arguments.effect:
-        effect = replace(effect, name="video")
-    return effect, background
+def _effects(arguments: argparse.Namespace) -> tuple[Stack, Backgrounds]:
+    options = ((field, getattr(arguments, field)) for field in effect_fields.FIELDS[1:])
+    usual = {
+        field: effect_fields.value(field, given) if isinstance(given, str) else given
+        for field, given in options
+        if given is not None
+    }
+    names = arguments.effect or ["picture" if arguments.background else Effect().name]
+    stack = effect_fields.stack([effect_fields.written(name, usual) for name in names])
+    used: dict[str | None, Picture | Video | None] = {
+        name: _background(name) for name in {effect.background for effect in stack} if name
+    }
+    if not arguments.effect and isinstance(used.get(arguments.background), tuple):
+        stack = (replace(stack[0], name="video"),)
+    return stack, used
 
 
 def _background(name: str) -> Picture | Video:

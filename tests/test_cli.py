@@ -77,6 +77,19 @@ def test_a_word_needs_no_coordinates(tmp_path, clip, arguments):
     assert len(clips.pictures(target)) == 4
 
 
+def test_effects_are_stacked_each_with_its_own_fields(tmp_path, clip):
+    target = tmp_path / "o.mp4"
+    effects = ("--effect", "colour:colour=#0000ff:target=object", "--effect", "desaturate")
+    options = ("--strength", "1", "--target", "background", "--effect", "none:target=both")
+    arguments = ["track", str(clip), "--box", "40,40,80,80", *effects, *options]
+    assert main([*arguments, "-o", str(target), "-q", "--crf", "5"]) == 0
+    before, after = (clips.pictures(path)[0].to_ndarray(format="rgb24") for path in (clip, target))
+    assert np.ptp(before[100:, :15], axis=2).mean() > 25, "a dark red bar"
+    assert np.ptp(after[100:, :15], axis=2).mean() < 10
+    assert after[50:70, 50:70, 2].mean() > 200
+    assert after[50:70, 50:70, :2].mean() < 60
+
+
 @pytest.mark.parametrize("background", ["name", "file"])
 def test_a_background_means_the_effect_picture(tmp_path, clip, background):
     name = "mountains"
@@ -113,6 +126,11 @@ POINT = ("--point", "60,60")
         (("--mask", "none.png"), "none.png"),
         ((*POINT, "--effect", "sparkle"), "overlay"),
         ((*POINT, "--effect", "picture"), "background"),
+        ((*POINT, "--effect", "blur:objects=cat"), "objects is 'cat'"),
+        ((*POINT, "--effect", "blur", "--target", "sky"), "target"),
+        ((*POINT, "--fit", "stretch"), "cover"),
+        ((*POINT, "--position", "left"), "X,Y"),
+        ((*POINT, *("--effect", "none") * 9), "at most 8"),
         ((*POINT, "--strength", "2"), "0 to 1"),
         ((*POINT, "--strength", "much"), "--strength"),
         ((*POINT, "--effect", "colour", "--colour", "green"), "#rrggbb"),

@@ -61,7 +61,7 @@ def written(tmp_path: Path) -> Path:
     """All exports of four pictures, the first before any prompt."""
     video = VideoFormat(WIDTH, HEIGHT, Fraction(1, 1000), Fraction(25), None)
     effect = Effect("colour", colour="#0000ff")
-    made = exports.create(list(FILES), tmp_path, video, (), NAMES, effect, None)
+    made = exports.create(list(FILES), tmp_path, video, (), NAMES, (effect,), {})
     for index in range(4):
         for export, _ in made:
             export.write(shown(index))
@@ -218,7 +218,7 @@ def test_cutout_has_opacity(written: Path) -> None:
 
 def test_an_aborted_export_leaves_nothing(tmp_path: Path) -> None:
     video = VideoFormat(WIDTH, HEIGHT, Fraction(1, 1000), Fraction(25), None)
-    made = exports.create(list(FILES), tmp_path, video, (), NAMES, Effect(), None)
+    made = exports.create(list(FILES), tmp_path, video, (), NAMES, (Effect(),), {})
     for export, _ in made:
         export.write(shown(1))
         export.abort()
@@ -227,7 +227,7 @@ def test_an_aborted_export_leaves_nothing(tmp_path: Path) -> None:
 
 def test_json_is_whole_without_any_object(tmp_path: Path) -> None:
     video = VideoFormat(WIDTH, HEIGHT, Fraction(1, 1000), Fraction(25), None)
-    ((export, _),) = exports.create(["coco"], tmp_path, video, (), NAMES, Effect(), None)
+    ((export, _),) = exports.create(["coco"], tmp_path, video, (), NAMES, (Effect(),), {})
     export.finish()
     assert json.loads((tmp_path / "coco.json").read_text())["annotations"] == []
 

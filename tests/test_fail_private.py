@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 from fake_tracker import BrightEngine, bright_supervisor
@@ -154,3 +155,35 @@ def test_pictures_without_any_object_are_hidden_whole():
         compositor = Compositor()
         compositor.set_effect(Effect(name))
         assert stripes(compositor.compose(room(0), None)) <= 40
+
+
+SKIN = cv2.resize(np.random.default_rng(3).integers(150, 240, (13, 10), np.uint8), (80, 100))
+
+GENEROUS, TRAIL = 3, 34
+"""Pixels around the square that a mask takes in, and off it where nothing may show though the mask
+may still be believed. Were it believed until it is late, the trail would be over 50."""
+
+
+@pytest.mark.parametrize("name", ["colour", "cutout", "picture"])
+def test_what_moves_away_under_an_old_mask_leaves_no_trail_of_the_room(name):
+    compositor = Compositor()
+    compositor.set_effect(Effect(name), np.zeros((8, 8, 3), np.uint8))
+    rows, columns = np.mgrid[:64, :64]
+    x, y = (columns + 0.5) * WIDTH / 64, (rows + 0.5) * HEIGHT / 64
+    ones = np.ones(1, np.float32)
+    for number in range(60):
+        of = max(0, number - 3) if number < 30 else 27
+        at = 60 + 2 * of
+        inside = (np.abs(x - at - 40) < 40 + GENEROUS) & (np.abs(y - 130) < 50 + GENEROUS)
+        masks = Masks((1,), np.where(inside, 10, -10).astype(np.float32)[None], ones, ones, of)
+        picture = room(0)
+        pixels, at = Planes.of(picture).y, 60 + 2 * number
+        pixels[80:180] = pixels[:1]  # the room alone
+        pixels[80:180, at : at + 80] = SKIN
+        hidden = Planes.of(compositor.compose(picture, masks, number, (number - of) / 30)).y
+        code = int(hidden[0, 0])
+        far = np.ones((HEIGHT, WIDTH), bool)
+        far[80 - TRAIL : 180 + TRAIL, at - TRAIL : at + 80 + TRAIL] = False
+        assert (hidden[far] == code).all(), f"the room is seen on picture {number}"
+        square = hidden[100:160, at + 20 : at + 60]
+        assert (square.std() > 5) == (number < 43), "from 0.5 s on all is hidden"

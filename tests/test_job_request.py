@@ -34,7 +34,7 @@ def test_prompts_of_all_kinds() -> None:
     )
     assert request.names == {1: "person", 2: "object", 3: "object"}
     assert request.exports == ("coco", "mask")
-    assert request.effect.name == "blur"
+    assert [effect.name for effect in request.effects] == ["blur"]
     schedule = request.schedule()
     request.check_words(WORDS)
     due = [schedule.due(Fraction(i, 25)) for i in range(5)]
@@ -76,6 +76,10 @@ def test_prompts_of_all_kinds() -> None:
         (prompts({"text": "person"}, exports=["gif"]), InputError),
         (prompts({"text": "person"}, exports=[["mask"]]), InputError),
         (prompts({"text": "person"}, effect="sparkle"), EffectError),
+        (prompts({"text": "person"}, effect=[]), EffectError),
+        (prompts({"text": "person"}, effect={"name": "overlay", "target": "both"}), EffectError),
+        (prompts({"text": "person"}, effect=["none", "video"]), EffectError),
+        (prompts({"text": "person"}, effect=["none"] * 9), LimitError),
         (prompts({"text": "person"}, effect={"name": ["blur"]}), EffectError),
         (prompts({"text": "person"}, effect={"glow": 1}), EffectError),
         (prompts({"text": "person"}, effect={"name": "picture"}), EffectError),

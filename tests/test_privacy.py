@@ -4,6 +4,8 @@ import pytest
 
 from stream.compose.privacy import (
     FADE,
+    FAR,
+    OLD,
     SETTLED,
     SHRUNK_SETTLED,
     Evidence,
@@ -23,12 +25,12 @@ class Show:
         self.privacy = Privacy()
         self.picture = 0
 
-    def tell(self, *areas, at_border=False, age=0.05, reaches=True, index=None):
+    def tell(self, *areas, at_border=False, age=0.05, reaches=True, index=None, drift=0.0):
         """The next picture, with masks of its own or of `index`."""
         self.picture += 1
         extents = {number: Extent(area, at_border) for number, area in enumerate(areas)}
         index = self.picture if index is None else index
-        return self.privacy.judge(Evidence(extents, index, age, reaches), self.picture / 30)
+        return self.privacy.judge(Evidence(extents, index, age, reaches, drift), self.picture / 30)
 
     def tell_nothing(self):
         self.picture += 1
@@ -68,6 +70,13 @@ def test_late_masks_and_cuts_hide_all(show, doubt):
     show.tell(0.2)
     assert show.tell(0.2, **doubt) == NOTHING
     assert show.tell(0.2, age=MASK_LATE).objects > 0
+
+
+def test_old_masks_of_what_has_moved_far_hide_all_and_of_what_stands_still_do_not(show):
+    show.tell(0.2)
+    assert show.tell(0.2, age=OLD + 0.01, drift=FAR) == ALL
+    assert show.tell(0.2, age=OLD, drift=1.0) == ALL
+    assert show.tell(0.2, age=OLD + 0.01, drift=FAR + 0.01) == NOTHING
 
 
 def test_asking_for_no_object_hides_all(show):

@@ -1,5 +1,6 @@
 """Each effect against what it is meant to do, drawn small; stacks; per object; by target."""
 
+import cv2
 import numpy as np
 import pytest
 from picture_helpers import EMPTY, contents, disc, masks, picture, save
@@ -119,6 +120,26 @@ def test_erase_shows_what_was_seen_behind_before():
     back = Planes.of(result).y[130:230, 450:510].astype(int)
     # The background was seen whole on the first picture.
     assert np.abs(back - Planes.of(empty).y[130:230, 450:510]).max() <= 2
+
+
+@pytest.mark.parametrize("short", [0, 6])
+@pytest.mark.parametrize("steepness", [60.0, 8.0])
+def test_erase_takes_what_the_mask_missed_at_the_border(short, steepness):
+    """A bright ball, with a mask that ends `short` pixels within it, and vaguely."""
+    made = Compositor()
+    made.set_effect(Effect("erase"))
+    source = picture(640, 360)
+    planes = Planes.of(source)
+    planes.y[...], planes.u[...], planes.v[...] = 60, 128, 128
+    empty = planes.y.copy()
+    cv2.circle(planes.y, (320, 180), 80, 235, -1, cv2.LINE_AA)
+    rows, columns = np.mgrid[:64, :64]
+    away = np.hypot((columns + 0.5) * 10 - 320, (rows + 0.5) * 5.625 - 180)
+    logits = np.clip((80 - short - away) / 640 * steepness, -20, 20)
+    for _ in range(3):
+        result = made.compose(source, masks(logits))
+        assert np.abs(Planes.of(result).y.astype(int) - empty).max() <= 3
+    save(result, f"erase_{short}_{steepness:.0f}")
 
 
 def test_effects_stack_in_their_order():

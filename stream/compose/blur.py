@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from stream.compose.matte import Matte
-from stream.compose.planes import Plane, Planes, halve
+from stream.compose.planes import Plane, Planes, bounds, halve
 
 PRIVATE, STRONGEST = 0.025, 0.06
 """Sigma at strength 0 and at strength 1, as a share of the picture's longer side.
@@ -41,13 +41,13 @@ def blurred(picture: Planes, matte: Matte | None, strength: float, pixel_aspect:
         small = [_reduce(plane, n) for plane, n in zip(picture, steps, strict=True)]
         share = np.full_like(small[0], 255)
     else:
-        shares = [cast(Plane, cv2.bitwise_not(alpha)) for alpha in (matte.luma, matte.chroma)]
-        weights = (shares[0], shares[1], shares[1])
-        small = [
-            _reduce(cast(Plane, cv2.multiply(plane, weight, scale=1 / 255)), n)
-            for plane, weight, n in zip(picture, weights, steps, strict=True)
-        ]
-        share = _reduce(shares[0], halvings)
+        left, top, right, bottom = bounds(matte.luma)
+        area = left // 4 * 4, top // 4 * 4, right, bottom
+        chroma_area = tuple((end + i // 2) // 2 for i, end in enumerate(area))
+        areas = (area, chroma_area, chroma_area)
+        parts = zip(picture, matte.planes, areas, steps, strict=True)
+        small = [_weighted(plane, alpha, where, n) for plane, alpha, where, n in parts]
+        share = _reduce(cast(Plane, cv2.bitwise_not(matte.luma)), halvings)
 
     stack = cv2.merge([*small, share]).astype(np.float32)
     scale = 2.0**-halvings
@@ -63,6 +63,21 @@ def blurred(picture: Planes, matte: Matte | None, strength: float, pixel_aspect:
         for w, n, plane in zip(weighted, steps, picture, strict=True)
     )
     return Planes(y, u, v)
+
+
+def _weighted(plane: Plane, alpha: Plane, area: tuple[int, ...], halvings: int) -> Plane:
+    """The plane times 1 - alpha, reduced. area: left, top, right and bottom of where alpha is not
+    0; left and top are even, so that halves outside it are of the plane alone."""
+    left, top, right, bottom = area
+    part = np.s_[top:bottom, left:right]
+    reduced = halve(plane) if halvings else plane.copy()
+    if right > left and bottom > top:
+        inside = cast(Plane, cv2.multiply(plane[part], cv2.bitwise_not(alpha[part]), scale=1 / 255))
+        if halvings:
+            inside = halve(inside)
+            part = np.s_[top // 2 : (bottom + 1) // 2, left // 2 : (right + 1) // 2]
+        reduced[part] = inside
+    return _reduce(reduced, max(halvings - 1, 0))
 
 
 def _reduce(plane: Plane, halvings: int) -> Plane:

@@ -5,7 +5,7 @@ import cv2
 
 from stream.compose.matte import Matte
 from stream.compose.picture import blank_like
-from stream.compose.planes import Plane, Planes, blend
+from stream.compose.planes import Plane, Planes, mix
 
 
 class Canvas:
@@ -42,8 +42,7 @@ class Canvas:
         if keep is None:
             over.copy_to(target)
         else:
-            for front, back, alpha, out in zip(former, over, keep.planes, target, strict=True):
-                blend(front, back, alpha, out)
+            mix(former, over, Planes(*keep.planes), target)
         self.copies += 1
 
     def _begin(self) -> Planes:

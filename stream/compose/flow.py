@@ -76,10 +76,16 @@ def positions(width: int, height: int) -> Flow:
     return np.dstack([x, y])
 
 
-def move(field: Field, flow: Flow) -> Field:
-    """What belongs to the older picture, brought to the newer one. field: [h, w] or [h, w, c]."""
+ALL = slice(None), slice(None)
+
+
+def move(field: Field, flow: Flow, area: tuple[slice, slice] = ALL) -> Field:
+    """What belongs to the older picture, brought to the newer one. field: [h, w] or [h, w, c].
+
+    area: of the newer picture, which alone is worked out and returned.
+    """
     rows, columns = flow.shape[:2]
-    where = positions(columns, rows) + flow
+    where = positions(columns, rows)[area] + flow[area]
     linear, edge = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
     return cast(Field, cv2.remap(cast(Any, field), where, cast(Any, None), linear, borderMode=edge))
 

@@ -17,6 +17,10 @@ MARGIN = 0.006
 """How far beyond its edge an object is hidden, as a share of the picture's longer side: 8 pixels of
 720p, more than the matte is off."""
 
+ERASED = 0.012
+"""The same for one that is erased: what is left of it at the border is seen at once against what
+was behind it, so all that the matte is in doubt of is taken with it."""
+
 PAINT = {"overlay": overlay.tint, "contour": overlay.contour, "glow": overlay.glow}
 
 
@@ -108,7 +112,7 @@ def _erase(effect: Effect, canvas: Canvas, view: View, pixel_aspect: float) -> N
     opening = view.opening(effect.objects).rest
     if opening > 0:
         cutout = view.cutout(effect.objects)
-        hidden = looks.grown(cutout.matte.luma, MARGIN) if cutout else None
+        hidden = looks.covered(cutout.matte.luma, ERASED) if cutout else None
         view.plate.learn(canvas.now, hidden)
         if hidden is not None:
             around = blurred(canvas.now, hidden, 0, pixel_aspect)

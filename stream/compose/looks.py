@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from stream.compose.matte import Matte
-from stream.compose.planes import Plane, Planes, halve
+from stream.compose.planes import Plane, Planes, bounds, halve
 
 COARSEST, FINEST = 0.08, 0.025
 """Side of a block at strength 1 and 0, as a share of the picture's longer side. The finer one
@@ -85,6 +85,26 @@ def grown(luma: Plane, share: float) -> Matte:
     square = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * radius + 1, 2 * radius + 1))
     wide = cast(Plane, cv2.dilate(luma, square))
     return Matte(wide, halve(wide))
+
+
+FAINTEST = 26
+"""Opacity, of 255, from which on a pixel may hold something of the object: a tenth."""
+
+
+def covered(luma: Plane, share: float) -> Matte:
+    """All that may be the object's, as a whole, with a margin of a share of the picture's longer
+    side and a soft end beyond it."""
+    radius = max(1, round(max(luma.shape) * share))
+    soft = max(1, radius // 2)
+    side = 2 * (radius + soft) + 1
+    result = np.zeros_like(luma, order="C")
+    left, top, right, bottom = bounds(luma)
+    if right > left:
+        area = np.s_[max(0, top - side) : bottom + side, max(0, left - side) : right + side]
+        _, whole = cv2.threshold(luma[area], FAINTEST - 1, 255, cv2.THRESH_BINARY)
+        wide = cv2.dilate(whole, cv2.getStructuringElement(cv2.MORPH_RECT, (side, side)))
+        result[area] = cv2.blur(wide, (2 * soft + 1, 2 * soft + 1))
+    return Matte(result, halve(result))
 
 
 def nothing(like: Planes) -> Matte:

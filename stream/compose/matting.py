@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream.compose.flow import Motion, Step, move
 from stream.compose.matte import Logits, Matte
-from stream.compose.planes import Plane, Planes
+from stream.compose.planes import Plane, Planes, bounds
 from stream.compose.refine import Coefficients, Enlarger, Guide, coefficients
 
 Floats = NDArray[np.float32]
@@ -32,6 +32,9 @@ STEADY = 0.8
 AGREES = 0.8
 """Where old and new opacity differ by this much the new one counts alone, at half of it fully
 steadied: the mask has changed its mind, and an afterglow would look worse."""
+
+MOVING = 90
+"""Percentile of an object's motion that tells how far it moved: a tenth of it may be an outlier."""
 
 CLEAR, SOLID = 0.2, 0.8
 """Opacities below and above which a pixel is background or object alone: no veil, no holes."""
@@ -105,27 +108,50 @@ class Matting:
         coarse = cast(Logits, cv2.resize(logits, (columns, rows), interpolation=cv2.INTER_LINEAR))
         return move(coarse, flow) if flow.any() else coarse
 
+    def drift(self, logits: Logits, index: int) -> float:
+        """How far the object has moved since, a share of the picture's longer side; most of it may
+        stand still. logits: as for `cutout`."""
+        coarse, flow = self.moved(logits, index), self._motion.back_to(index)
+        if coarse is None or flow is None:
+            return 0.0
+        far = np.linalg.norm(flow[coarse > 0], axis=-1)
+        return float(np.percentile(far, MOVING) / max(flow.shape)) if far.size else 0.0
+
     def _steadied(self, objects: Objects, found: Coefficients) -> tuple[Floats, Floats]:
         assert self._guide is not None
         new = found.slope, found.offset
         trail, step = self._trails.get(objects), self._step
         if trail is not None and step is not None:
+            area = self._reached(trail, found, step)
             # One sampling of two channels costs little more than of one.
-            moved = cv2.split(move(cast(Floats, cv2.merge(trail.linear)), step.flow))
-            slope, offset = moved[0] - new[0], moved[1] - new[1]
-            apart = np.abs(slope * self._guide.planes[0] + offset)
-            share = (
-                np.float32(STEADY) * step.trust * np.clip(2 - apart * np.float32(2 / AGREES), 0, 1)
-            )
-            new = new[0] + share * slope, new[1] + share * offset
+            former = cast(Floats, cv2.merge(trail.linear))
+            moved = cv2.split(move(former, step.flow, area))
+            slope, offset = moved[0] - new[0][area], moved[1] - new[1][area]
+            luma = self._guide.luma[area].astype(np.float32) * np.float32(1 / 255)
+            apart = np.abs(slope * luma + offset)
+            share = np.float32(STEADY) * step.trust[area]
+            share *= np.clip(2 - apart * np.float32(2 / AGREES), 0, 1)
+            new[0][area] += share * slope
+            new[1][area] += share * offset
         self._trails[objects] = _Trail(new)
         return new
+
+    def _reached(self, trail: _Trail, found: Coefficients, step: Step) -> tuple[slice, slice]:
+        """Where the former matte, moved, or the new one is not 0."""
+        used = _used(*trail.linear) | _used(found.slope, found.offset)
+        left, top, right, bottom = bounds(used.view(np.uint8))
+        far = int(np.abs(step.flow).max()) + 2
+        return slice(max(0, top - far), bottom + far), slice(max(0, left - far), right + far)
 
     def _cleared(self, linear: tuple[Floats, Floats], luma: Plane) -> Plane:
         """Full-size opacity, stretched so that CLEAR becomes 0 and SOLID 1."""
         gain = np.float32(1 / (SOLID - CLEAR))
         slope, offset = linear
         return self._enlarger.opacity(slope * gain, (offset - np.float32(CLEAR)) * gain, luma)
+
+
+def _used(slope: Floats, offset: Floats) -> NDArray[np.bool_]:
+    return cast(NDArray[np.bool_], (slope != 0) | (offset != 0))
 
 
 def ramp(logits: Logits) -> Floats:

@@ -5,7 +5,7 @@ from typing import cast
 import cv2
 
 from stream.compose.matte import Matte
-from stream.compose.planes import Plane, Planes, halve
+from stream.compose.planes import Area, Plane, Planes, halve
 
 Codes = tuple[int, int, int]
 """y, u and v of a colour."""
@@ -68,10 +68,6 @@ def _radius(picture: Planes, share: float) -> int:
 def _outline(matte: Plane, radius: int) -> Plane:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return cast(Plane, cv2.morphologyEx(matte, cv2.MORPH_GRADIENT, kernel))
-
-
-Area = tuple[int, int, int, int]
-"""left, top, right, bottom; left and top are even."""
 
 
 def _bounds(matte: Plane, margin: int) -> Area:

@@ -73,6 +73,51 @@ def blend(front: Plane, back: Plane, alpha: Plane, out: Plane) -> None:
     cv2.add(out, rest, dst=out)
 
 
+Area = tuple[int, int, int, int]
+"""left, top, right, bottom; left and top are even."""
+
+MOST = 0.5
+"""Share of the picture from which on it pays to look where opacity is not whole either."""
+
+
+def mix(front: Planes, back: Planes, opacity: Planes, out: Planes) -> None:
+    """`blend` of whole pictures; out may be front, but not back.
+
+    Where opacity is 0 or 255 all around, pixels are copied, at a fifth of the cost.
+    """
+    area, outside = bounds(opacity.y), back
+    height, width = opacity.y.shape
+    if (area[2] - area[0]) * (area[3] - area[1]) > MOST * width * height:
+        solid = cast(Plane, cv2.bitwise_not(opacity.y))
+        area, outside = bounds(solid), front
+    parts = (planes.crop(*area) for planes in (front, back, opacity, out))
+    for arguments in zip(*parts, strict=True):
+        if arguments[0].size:
+            blend(*arguments)
+    if outside is not out:
+        for rest in around(area, width, height):
+            outside.crop(*rest).copy_to(out.crop(*rest))
+
+
+def bounds(plane: Plane) -> Area:
+    """Around all that is not 0, with an even right and bottom unless they are the picture's."""
+    height, width = plane.shape
+    x, y, columns, rows = cv2.boundingRect(plane)
+    right, bottom = (x + columns + 1) // 2 * 2, (y + rows + 1) // 2 * 2
+    return x // 2 * 2, y // 2 * 2, min(right, width), min(bottom, height)
+
+
+def around(area: Area, width: int, height: int) -> tuple[Area, ...]:
+    """What is left of a picture without the area: above and below it, left and right of it."""
+    left, top, right, bottom = area
+    return (
+        (0, 0, width, top),
+        (0, bottom, width, height),
+        (0, top, left, bottom),
+        (right, top, width, bottom),
+    )
+
+
 def halve(plane: Plane) -> Plane:
     """The mean of each 2 x 2 block: what a chroma sample covers of the luma plane.
 

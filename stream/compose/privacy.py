@@ -38,6 +38,13 @@ STEADY_SIZE = 1.3
 """Masks agree whose areas differ by no more than this factor."""
 
 
+OLD, FAR = 0.5, 0.06
+"""Age in seconds of a mask, and how far its objects have moved since, as a share of the picture's
+longer side, beyond which it is not believed: flow leaves parts of it behind on what moved away.
+While they are still it is believed until it is late. On a busy machine, at five masks a second,
+masks become nearly so old before the next one comes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Extent:
     """Of one object's mask. area: its share of the picture. at_border: it touches the picture's."""
@@ -54,12 +61,19 @@ class Evidence:
     index: of the picture that the masks belong to.
     age: seconds from that picture to this one.
     reaches: the masks could be moved to this picture: no cut, no jump between.
+    drift: how far the objects have moved since, a share of the picture's longer side.
     """
 
     extents: Mapping[int, Extent]
     index: int
     age: float
     reaches: bool
+    drift: float = 0.0
+
+    @property
+    def is_usable(self) -> bool:
+        is_off = self.age > OLD and self.drift > FAR
+        return self.reaches and self.age <= MASK_LATE and not is_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +124,7 @@ class Privacy:
         """evidence: None when there is no mask. time: of the picture, in seconds."""
         elapsed = 0.0 if self._time is None else min(max(time - self._time, 0.0), LONGEST_STEP)
         self._time = time
-        usable = evidence is not None and evidence.reaches and evidence.age <= MASK_LATE
-        if evidence is None or not usable or not evidence.extents:
+        if evidence is None or not evidence.is_usable or not evidence.extents:
             self._fades = (0.0, 0.0)
             return Opening(0.0, 0.0)
         if evidence.index != self._index:

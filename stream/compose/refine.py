@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.compose.flow import grid_size
-from stream.compose.planes import Plane, Planes
+from stream.compose.planes import Plane, Planes, halve
 
 Floats = NDArray[np.float32]
 Mat = NDArray[np.floating[Any] | np.integer[Any]]
@@ -34,40 +34,32 @@ WEIGHTS = (np.float32(1), np.float32(CHROMA_WEIGHT**2), np.float32(CHROMA_WEIGHT
 CONTRAST = 0.02
 """Squared distance of the mean colours (0 to 1) at which the picture is believed half."""
 
-GUIDE_RADIUS = 2
+GUIDE_RADIUS = 1
 GUIDE_SMOOTHNESS = 1e-3
 """Variance of luma (0 to 1) below which a window is taken for flat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """The picture at the grid's size.
+    """The picture at the grid's size: its planes y, u and v, all uint8 [h, w]."""
 
-    luma: uint8 [h, w]. planes: y, u and v, float32 [h, w], 0 to 1; means: their local means.
-    """
-
-    luma: Plane
-    planes: tuple[Floats, ...]
-    means: tuple[Floats, ...]
+    small: tuple[Plane, Plane, Plane]
 
     @classmethod
     def of(cls, picture: Planes) -> "Guide":
         height, width = picture.y.shape
         size = grid_size(width, height)
-        small = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in picture]
-        planes = [plane.astype(np.float32) * np.float32(1 / 255) for plane in small]
-        means = cv2.split(_window(cv2.merge(planes), COLOUR_RADIUS))
-        return cls(
-            cast(Plane, small[0]),
-            tuple(cast(Floats, plane) for plane in planes),
-            tuple(cast(Floats, plane) for plane in means),
-        )
+        y, u, v = (reduced(plane, size) for plane in picture)
+        return cls((y, u, v))
 
-    def crop(self, area: tuple[slice, slice]) -> "Guide":
-        planes, means = (
-            tuple(plane[area] for plane in group) for group in (self.planes, self.means)
-        )
-        return Guide(self.luma[area], planes, means)
+    @property
+    def luma(self) -> Plane:
+        return self.small[0]
+
+    def part(self, area: tuple[slice, slice]) -> tuple[Floats, Floats, Floats]:
+        """y, u and v of an area, float32, 0 to 1."""
+        y, u, v = (plane[area].astype(np.float32) * np.float32(1 / 255) for plane in self.small)
+        return y, u, v
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +89,24 @@ def coefficients(guide: Guide, mask: Floats) -> Coefficients:
         max(0, y - REACH) : y + rows + REACH,
         max(0, x - REACH) : x + columns + REACH,
     ]
-    found = _coefficients(guide.crop(area), mask[area])
+    found = _coefficients(guide.part(area), mask[area])
     slope, offset = np.zeros_like(mask), np.zeros_like(mask)
     contrast = np.zeros((*mask.shape, 3), np.float32)
     slope[area], offset[area], contrast[area] = found.slope, found.offset, found.contrast
     return Coefficients(slope, offset, contrast)
 
 
-def _coefficients(guide: Guide, mask: Floats) -> Coefficients:
+def _coefficients(planes: tuple[Floats, Floats, Floats], mask: Floats) -> Coefficients:
     # Plane by plane: numpy is ten times as slow on a last axis of three.
+    totals = cv2.split(_window(cv2.merge(planes), COLOUR_RADIUS))
     under = cv2.split(
-        _window(cv2.merge([mask, *(plane * mask for plane in guide.planes)]), COLOUR_RADIUS)
+        _window(cv2.merge([mask, *(plane * mask for plane in planes)]), COLOUR_RADIUS)
     )
     share, inside = under[0], under[1:]
     per_inside, per_behind = 1 / (share + np.float32(0.001)), 1 / (np.float32(1.001) - share)
     distance, along = np.zeros_like(mask), np.zeros_like(mask)
     contrast = []
-    for plane, total, part, weight in zip(guide.planes, guide.means, inside, WEIGHTS, strict=True):
+    for plane, total, part, weight in zip(planes, totals, inside, WEIGHTS, strict=True):
         behind = (total - part) * per_behind
         difference = part * per_inside - behind
         weighted = difference * weight
@@ -123,7 +116,7 @@ def _coefficients(guide: Guide, mask: Floats) -> Coefficients:
     near = np.minimum(1, 8 * np.minimum(share, 1 - share))
     belief = distance / (distance + np.float32(CONTRAST)) * near
     opacity = mask + belief * (np.clip(along / (distance + np.float32(1e-6)), 0, 1) - mask)
-    y = guide.planes[0]
+    y = planes[0]
 
     means = _window(cv2.merge([y, opacity, y * opacity, y * y]), GUIDE_RADIUS)
     mean, mean_opacity, product, square = cv2.split(means)
@@ -141,36 +134,61 @@ def _window(field: Mat, radius: int) -> Floats:
     return cast(Floats, cv2.boxFilter(field, -1, (side, side), borderType=cv2.BORDER_REPLICATE))
 
 
+def reduced(plane: Plane, size: tuple[int, int]) -> Plane:
+    """The plane at `size`, width and height, each pixel the mean of what it covers.
+
+    By halves where that leads there: OpenCV has SIMD for them alone.
+    """
+    times, rest = divmod(plane.shape[1], size[0])
+    if rest or times not in (2, 4, 8) or plane.shape[0] != times * size[1]:
+        return cast(Plane, cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+    for _ in range(times.bit_length() - 1):
+        plane = halve(plane)
+    return plane
+
+
+ROUND = 2
+"""Cells around the object that are enlarged with it, so that none is bounded by the part's end."""
+
+
 class Enlarger:
-    """Coefficients onto the full picture. Keeps its large arrays: fresh ones cost 5 ms of page
-    faults a picture of 720p, the arithmetic 1 ms."""
+    """Coefficients onto the full picture, around the object alone. Keeps its large arrays: fresh
+    ones cost 5 ms of page faults a picture of 720p, the arithmetic 1 ms."""
 
     def __init__(self) -> None:
-        self._slope: Floats = np.empty((0, 0), np.float32)
-        self._offset: Floats = np.empty((0, 0), np.float32)
+        self._arrays: list[Floats] = [np.empty(0, np.float32)] * 2
 
     def opacity(self, slope: Floats, offset: Floats, luma: Plane) -> Plane:
         """uint8 [height, width], of the full picture with this luma; a new array."""
-        if self._slope.shape != luma.shape:
-            self._slope = np.empty(luma.shape, np.float32)
-            self._offset = np.empty(luma.shape, np.float32)
-        size = luma.shape[1], luma.shape[0]
-        cv2.resize(slope, size, dst=self._slope, interpolation=cv2.INTER_LINEAR)
-        cv2.resize(offset * np.float32(255), size, dst=self._offset)
         opacity = np.zeros_like(luma, order="C")
-        area = self._object(slope, offset, size)
-        large_slope = self._slope[area]
-        cv2.multiply(luma[area], large_slope, dst=large_slope, dtype=cv2.CV_32F)
-        cv2.add(large_slope, self._offset[area], dst=opacity[area], dtype=cv2.CV_8U)
+        reached = cv2.inRange(offset + np.maximum(slope, 0), 1e-9, 1e9)
+        x, y, columns, rows = cv2.boundingRect(reached)
+        if not columns:
+            return opacity
+        down, across = (a / b for a, b in zip(luma.shape, slope.shape, strict=True))
+        if down % 1 or across % 1:  # cells do not end where pixels do: all of it
+            cells = area = slice(None), slice(None)
+        else:
+            left, top = max(0, x - ROUND), max(0, y - ROUND)
+            right, bottom = x + columns + ROUND, y + rows + ROUND
+            cells = slice(top, bottom), slice(left, right)
+            area = (
+                slice(int(top * down), int(bottom * down)),
+                slice(int(left * across), int(right * across)),
+            )
+        pixels = luma[area]
+        large_slope, large_offset = (
+            self._enlarged(i, field, pixels.shape)
+            for i, field in enumerate((slope[cells], offset[cells] * np.float32(255)))
+        )
+        cv2.multiply(pixels, large_slope, dst=large_slope, dtype=cv2.CV_32F)
+        cv2.add(large_slope, large_offset, dst=opacity[area], dtype=cv2.CV_8U)
         return opacity
 
-    def _object(self, slope: Floats, offset: Floats, size: tuple[int, int]) -> tuple[slice, slice]:
-        """Where opacity may be above 0, in the full picture."""
-        rows, columns = slope.shape
-        reached = cv2.inRange(offset + np.maximum(slope, 0), 0, 1e9)
-        x, y, width, height = cv2.boundingRect(reached)
-        across, down = size[0] / columns, size[1] / rows
-        return (
-            slice(max(0, int((y - 1) * down)), int((y + height + 1) * down) + 1),
-            slice(max(0, int((x - 1) * across)), int((x + width + 1) * across) + 1),
-        )
+    def _enlarged(self, number: int, field: Floats, shape: tuple[int, ...]) -> Floats:
+        size = shape[0] * shape[1]
+        if self._arrays[number].size < size:
+            self._arrays[number] = np.empty(size, np.float32)
+        large = self._arrays[number][:size].reshape(shape)
+        cv2.resize(field, shape[::-1], dst=large, interpolation=cv2.INTER_LINEAR)
+        return large

@@ -24,7 +24,6 @@ def remove(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None
 
     contrast: float32 [h, w, 3], object less old background in y, u and v, at any size.
     """
-    believed = np.clip(contrast, -MOST, MOST)
     left, top, right, bottom = _edge(matte.chroma)
     if right <= left or bottom <= top:
         return
@@ -33,7 +32,7 @@ def remove(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None
     # The contrast is smooth, so its own cells may be cut out whole.
     x0, y0 = int(left * x), int(top * y)
     x1, y1 = max(x0 + 1, round(right * x)), max(y0 + 1, round(bottom * y))
-    part = cv2.split(believed[y0:y1, x0:x1])
+    part = cv2.split(np.clip(contrast[y0:y1, x0:x1], -MOST, MOST))
     height, width = picture.y.shape
     areas = (
         np.s_[2 * top : min(2 * bottom, height), 2 * left : min(2 * right, width)],
@@ -47,9 +46,12 @@ def remove(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None
 def _add(plane: Plane, alpha: Plane, amount: NDArray[np.float32]) -> None:
     mixed = cv2.multiply(alpha, cv2.bitwise_not(alpha), scale=1 / 255)  # up to 64, 0 off the edge
     size = plane.shape[1], plane.shape[0]
-    large = cv2.resize(amount, size, interpolation=cv2.INTER_LINEAR)
-    change = cv2.multiply(mixed, large, dtype=cv2.CV_32F)
-    cv2.add(plane, change, dst=plane, dtype=cv2.CV_8U)
+    # In bytes, of either sign by itself: a fourth of the time of floats, and half a level off.
+    for sign, put in ((255, cv2.add), (-255, cv2.subtract)):
+        part = np.clip(amount * np.float32(sign), 0, 255).astype(np.uint8)
+        if part.any():
+            large = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
+            put(plane, cv2.multiply(mixed, large, scale=1 / 255), dst=plane)
 
 
 def _edge(alpha: Plane) -> tuple[int, int, int, int]:

@@ -10,7 +10,7 @@ from stream.compose.erase import MOVES, Plate
 from stream.compose.matte import Logits, Matte, matte, present
 from stream.compose.matting import Cutout, Matting, Objects
 from stream.compose.planes import Planes
-from stream.compose.privacy import Evidence, Extent, Opening, Privacy
+from stream.compose.privacy import OLD, Evidence, Extent, Opening, Privacy
 from stream.compose.scene import Layer
 from stream.frames import Masks
 
@@ -120,11 +120,14 @@ class View:
         return None if found is None else found.matte
 
     def _cut(self, objects: Objects) -> Cutout | None:
-        logits = [self._present[id] for id in self.ids(objects)]
-        if not logits:
+        together = self._together(objects)
+        if together is None:
             return None
-        together = cast(Logits, np.maximum.reduce(logits))
         return self._viewer.matting.cutout(objects, together, self._index)
+
+    def _together(self, objects: Objects) -> Logits | None:
+        logits = [self._present[id] for id in self.ids(objects)]
+        return cast(Logits, np.maximum.reduce(logits)) if logits else None
 
     def _evidence(self, objects: Objects) -> Evidence | None:
         if self._masks is None:
@@ -136,7 +139,12 @@ class View:
         }
         if objects is not None and set(objects) - set(extents):
             return None  # one that is not tracked (any more) cannot be hidden, nor be shown alone
-        return Evidence(extents, self._index, self._age, self._reaches)
+        drift = self._drift(objects) if self._age > OLD else 0.0
+        return Evidence(extents, self._index, self._age, self._reaches, drift)
+
+    def _drift(self, objects: Objects) -> float:
+        together = self._together(objects)
+        return 0.0 if together is None else self._viewer.matting.drift(together, self._index)
 
 
 def _extent(logits: Logits) -> Extent:

@@ -3,6 +3,8 @@
 {"prompts": [{"object": 1, "frame": 0, "points": [[320, 240]], "negative": [[10, 10]]},
              {"object": 2, "text": "person"}, {"object": 3, "box": [10, 20, 110, 220]}],
  "effect": {"name": "blur", "strength": 0.5}, "exports": ["video", "coco"]}
+
+"effect" may also be a name, or a list of several, the lowest first.
 """
 
 import math
@@ -11,8 +13,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from stream.compose import backgrounds, effects
-from stream.compose.effects import Effect
+from stream.compose import backgrounds, effect_fields
+from stream.compose.effects import Effect, Stack
 from stream.cues import Cue, Schedule
 from stream.errors import EffectError, InputError, LimitError, PromptError
 from stream.limits import MAX_JOB_PROMPTS, MAX_WORD
@@ -41,7 +43,6 @@ MAX_FRAME = 10**7
 
 _PROMPT_FIELDS = frozenset({"object", "frame", "point", "points", "negative", "box", "text"})
 _FIELDS = frozenset({"input", "prompts", "effect", "exports", "model"})
-_EFFECT_FIELDS = frozenset({"name", "strength", "colour", "background"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Request:
 
     cues: tuple[Cue, ...]
     names: dict[int, str]
-    effect: Effect
+    effects: Stack
     exports: tuple[str, ...]
     model: str | None = None
 
@@ -118,7 +119,7 @@ def parse(body: Any) -> Request:
     request = Request(
         tuple(cues),
         names,
-        _effect(body.get("effect")),
+        _effects(body.get("effect")),
         _exports(body.get("exports", ["video"])),
         model,
     )
@@ -169,22 +170,23 @@ def _is_number(given: object) -> bool:
     return abs(given) <= 1e6 and math.isfinite(given)
 
 
-def _effect(given: Any) -> Effect:
+def _effects(given: Any) -> Stack:
     if given is None:
-        return Effect()
-    if isinstance(given, str):
-        given = {"name": given}
-    if not isinstance(given, dict):
-        raise EffectError(f'effect is {_short(given)}; wanted {{"name": "blur"}}')
-    _known(given, _EFFECT_FIELDS, "the effect", EffectError)
-    if not isinstance(given.get("name", ""), str):
-        raise EffectError(f"the effect's name is {_short(given['name'])}; wanted a text")
-    effect = Effect(**given)
-    effects.check(effect)
-    if effect.name == "picture" and effect.background not in backgrounds.names():
-        known = ", ".join(backgrounds.names())
-        raise EffectError(f"background {_short(effect.background)} is unknown; known are {known}")
-    return effect
+        return (Effect(),)
+    each = given if isinstance(given, list) else [given]
+    named = [
+        {"name": Effect().name, **one} if isinstance(one, dict) and "name" not in one else one
+        for one in each
+    ]
+    stack = effect_fields.stack(named)
+    for effect in stack:
+        is_shown = effect.name in ("picture", "video")
+        if (is_shown or effect.background) and effect.background not in backgrounds.names():
+            known = ", ".join(backgrounds.names())
+            raise EffectError(
+                f"background {_short(effect.background)} is unknown; known are {known}"
+            )
+    return stack
 
 
 def _exports(given: Any) -> tuple[str, ...]:

@@ -35,16 +35,15 @@ def run(
     """Write all exports; returns pictures done and their seconds. Raises what the parts raise."""
     schedule = request.schedule()
     schedule.check(source.format.width, source.format.height)
-    name = request.effect.background
-    background = None if request.effect.name != "picture" or not name else backgrounds.load(name)
+    names = {effect.background for effect in request.effects if effect.background}
     made = exports.create(
         request.exports,
         output,
         source.format,
         source.audio,
         request.names,
-        request.effect,
-        background,
+        request.effects,
+        {name: backgrounds.load(name) for name in names},
     )
     frames, end, said = 0, Fraction(0), 0.0
     try:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stream.compose.effects import EFFECTS, Effect, check, check_stack
+from stream.compose import effect_fields
+from stream.compose.effects import EFFECTS, Effect, check_stack
 from stream.compose.palette import colour
 from stream.errors import EffectError, InputError, LimitError, PromptError, SegstreamError
 from stream.limits import MAX_EFFECTS, MAX_MESSAGE, MAX_WORD
@@ -218,24 +219,9 @@ def _set_effect(message: Mapping[str, Any]) -> SetEffect:
 
 
 def _effect(message: Mapping[str, Any]) -> Effect:
-    default = Effect()
-    effect = Effect(
-        message.get("name"),  # type: ignore[arg-type]  # check refuses what is no name
-        message.get("strength", default.strength),
-        message.get("colour", default.colour),
-        message.get("background"),
-        message.get("target"),
-        _as_tuple(message.get("objects")),  # type: ignore[arg-type]
-        message.get("fit", default.fit),
-        _as_tuple(message.get("position", default.position)),  # type: ignore[arg-type]
-    )
-    check(effect)
-    return effect
-
-
-def _as_tuple(value: object) -> object:
-    """A JSON list as the tuple that effects have; anything else is left for check to refuse."""
-    return tuple(value) if isinstance(value, list) else value
+    """Other fields of the message are not the effect's."""
+    fields = {key: message[key] for key in effect_fields.FIELDS if key in message}
+    return effect_fields.effect(fields)
 
 
 def _number(value: object) -> float | None:

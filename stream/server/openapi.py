@@ -5,10 +5,16 @@ from typing import Any
 from aiohttp import web
 
 from stream import __version__
-from stream.compose.effects import EFFECTS
+from stream.compose.effects import EFFECTS, FITS, TARGETS
 from stream.jobs.request import FILES, MAX_FRAME, MAX_OBJECT
 from stream.jobs.store import CANCELLED, DONE, FAILED, QUEUED, RUNNING
-from stream.limits import MAX_JOB_PROMPTS, MAX_TOKEN_SECONDS, MAX_WORD
+from stream.limits import (
+    MAX_EFFECTS,
+    MAX_JOB_PROMPTS,
+    MAX_OBJECTS,
+    MAX_TOKEN_SECONDS,
+    MAX_WORD,
+)
 from stream.server.session_tokens import SECONDS
 
 Schema = dict[str, Any]
@@ -51,7 +57,7 @@ PROMPT: Schema = {
     },
     "anyOf": [{"required": [name]} for name in ("text", "box", "point", "points", "negative")],
 }
-EFFECT: Schema = {
+ONE_EFFECT: Schema = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
@@ -59,7 +65,30 @@ EFFECT: Schema = {
         "strength": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.5},
         "colour": {"type": "string", "pattern": "^#[0-9a-fA-F]{6}$"},
         "background": {"type": "string", "description": "a name from GET /backgrounds"},
+        "target": {"type": "string", "enum": list(TARGETS)},
+        "objects": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 0},
+            "minItems": 1,
+            "maxItems": MAX_OBJECTS,
+            "description": "numbers of those that it is for; all without it",
+        },
+        "fit": {"type": "string", "enum": list(FITS), "default": "cover"},
+        "position": {
+            "type": "array",
+            "items": {"type": "number", "minimum": 0, "maximum": 1},
+            "minItems": 2,
+            "maxItems": 2,
+        },
     },
+}
+EFFECT: Schema = {
+    "anyOf": [
+        {"type": "string", "enum": list(EFFECTS)},
+        ONE_EFFECT,
+        {"type": "array", "items": ONE_EFFECT, "minItems": 1, "maxItems": MAX_EFFECTS},
+    ],
+    "description": "several are put on one over the other, the first at the bottom",
 }
 WORK: Schema = {
     "prompts": {"type": "array", "items": PROMPT, "minItems": 1, "maxItems": MAX_JOB_PROMPTS},

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
-from stream.compose.effects import Effect
+from stream.compose.effects import Effect, Stack
+from stream.compose.scene import Backgrounds
 from stream.jobs.exports.base import Export
 from stream.jobs.exports.coco import Coco
 from stream.jobs.exports.davis import Davis
@@ -24,8 +23,8 @@ def create(
     video: VideoFormat,
     audio: Sequence[av.AudioStream],
     names: Mapping[int, str],
-    effect: Effect,
-    background: NDArray[np.uint8] | None,
+    stack: Stack,
+    backgrounds: Backgrounds,
 ) -> list[tuple[Export, bool]]:
     """Each with whether sound goes into it: the first MP4 gets it, for packets can go one way only.
 
@@ -36,7 +35,7 @@ def create(
     try:
         for name in exports:
             path, heard = folder / FILES[name], audio if name == sounding else ()
-            made.append((_one(name, path, video, heard, names, effect, background), bool(heard)))
+            made.append((_one(name, path, video, heard, names, stack, backgrounds), bool(heard)))
     except BaseException:
         for export, _ in made:
             export.abort()
@@ -50,14 +49,14 @@ def _one(
     video: VideoFormat,
     audio: Sequence[av.AudioStream],
     names: Mapping[int, str],
-    effect: Effect,
-    background: NDArray[np.uint8] | None,
+    stack: Stack,
+    backgrounds: Backgrounds,
 ) -> Export:
     match name:
         case "video":
-            return EffectVideo(path, video, audio, effect, background)
+            return EffectVideo(path, video, audio, stack, backgrounds)
         case "overlay":
-            return EffectVideo(path, video, audio, Effect("overlay"))
+            return EffectVideo(path, video, audio, (Effect("overlay"),), {})
         case "mask":
             return MaskVideo(path, video, audio)
         case "coco":

@@ -6,12 +6,12 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.reformatter import ColorRange
-from numpy.typing import NDArray
 
 from stream.compose.compositor import Compositor
-from stream.compose.effects import Effect
+from stream.compose.effects import Stack
 from stream.compose.matte import matte, union
 from stream.compose.planes import Planes
+from stream.compose.scene import Backgrounds
 from stream.egress.file import VideoWriter
 from stream.jobs.exports.base import Silent
 from stream.jobs.exports.shown import Shown
@@ -42,11 +42,11 @@ class EffectVideo(_Video):
         path: Path,
         video: VideoFormat,
         audio: Sequence[av.AudioStream],
-        effect: Effect,
-        background: NDArray[np.uint8] | None = None,
+        stack: Stack,
+        backgrounds: Backgrounds,
     ) -> None:
         self._compositor = Compositor(float(video.sample_aspect_ratio or 1))
-        self._compositor.set_effect(effect, background)
+        self._compositor.set_effects(stack, backgrounds)
         super().__init__(VideoWriter(path, video, audio))
 
     def write(self, shown: Shown) -> None:

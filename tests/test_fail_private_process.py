@@ -1,0 +1,223 @@
+"""The room is never seen though the worker's process is killed, stopped, and stopped for a while,
+again and again in mid-stream: every picture that comes out is looked at, pixel by pixel.
+
+The room is a chequerboard of strong colours that nothing else in the pictures has. Behind a plain
+colour every pixel off the object must be that colour's code; behind a blur the squares' colours
+must have become the grey that they mix to.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+import pytest
+from fake_tracker import BrightEngine, BrightTracker
+from picture_helpers import save
+
+from stream.compose.colour_space import ColourSpace
+from stream.compose.effects import Effect
+from stream.compose.planes import Planes
+from stream.messages import AddPoint
+from stream.session import Session
+from stream.settings import Settings
+from stream.worker.launch import engine, spawn
+from stream.worker.supervisor import Supervisor
+
+WIDTH, HEIGHT = 320, 240
+TOP, BOTTOM, SIDE = 70, 190, 100
+SQUARE = 4
+"""Chroma samples of a side of the chequerboard; a blur of least strength is 8 wide."""
+
+
+class SharpTracker(BrightTracker):
+    """With masks of 64 x 64."""
+
+    image_size = 256
+
+
+class SharpEngine(BrightEngine):
+    image_size = 256
+
+    def new_tracker(self):
+        return SharpTracker()
+
+
+MARGIN = 16
+"""Pixels off the object that its mask may be: a cell is 5, the matte looks another 8 around it, and
+until masks count as late what moves away leaves a trail of a few."""
+
+GREY = 22
+"""What a blur may leave of the squares' 100 codes of chroma: their mean, and how it varies near
+the object's edge, where a square lies half under it."""
+
+COLOUR = "#00b140"
+WAIT = 60
+"""Seconds for whatever is waited for; nothing is decided by time."""
+
+rows, columns = np.indices((HEIGHT // 2, WIDTH // 2))
+ODD = (rows // SQUARE + columns // SQUARE) % 2 == 1
+
+SKIN = cv2.resize(
+    np.random.default_rng(3).integers(150, 240, (15, 12), np.uint8), (SIDE, BOTTOM - TOP)
+)
+"""The object's luma: something for the flow to hold on to."""
+
+
+def left(number):
+    """Of the object, in pixels: it goes to and fro."""
+    at = number % 160
+    return 60 + min(at, 160 - at)
+
+
+def room(number):
+    picture = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
+    y, u, v = Planes.of(picture)
+    y[...] = np.kron(np.where(ODD, 40, 25), np.ones((2, 2))).astype(np.uint8)
+    u[...], v[...] = 128, np.where(ODD, 228, 28)
+    at = left(number)
+    y[TOP:BOTTOM, at : at + SIDE] = SKIN
+    v[TOP // 2 : BOTTOM // 2, at // 2 : (at + SIDE) // 2] = 128
+    picture.pts, picture.time_base = number, Fraction(1, 30)
+    return picture
+
+
+def off_object(number):
+    """bool [HEIGHT / 2, WIDTH / 2]: chroma samples farther than MARGIN from the object."""
+    at, away = left(number), MARGIN // 2
+    off = np.ones((HEIGHT // 2, WIDTH // 2), bool)
+    off[TOP // 2 - away : BOTTOM // 2 + away, at // 2 - away : (at + SIDE) // 2 + away] = False
+    return off
+
+
+def shown_room(picture, number, name):
+    """Chroma samples, off the object, that are not what hides the room."""
+    v = Planes.of(picture).v.astype(int)
+    if name == "colour":
+        off = np.abs(v - ColourSpace.of(picture).codes(COLOUR)[2]) > 0
+    else:
+        off = np.abs(v - 128) > GREY
+    return int((off & off_object(number)).sum())
+
+
+def shows_object(picture, number):
+    at = left(number)
+    middle = np.s_[20:-20, 30:-30]
+    y = Planes.of(picture).y[TOP:BOTTOM, at : at + SIDE][middle].astype(int)
+    return bool((np.abs(y - SKIN[middle]) < 6).mean() > 0.9)
+
+
+class Stream:
+    """Sends pictures and looks at each that comes back. leaks: (picture, samples) of the room."""
+
+    def __init__(self, session, name):
+        self.number = 0
+        self.leaks = []
+        self.looked_at = 0
+        self.latest: av.VideoFrame | None = None
+        self._session, self._name = session, name
+        self._frames = session.watch()
+
+    async def next(self):
+        """Whether the object is to be seen on the next picture."""
+        self._session.receive(room(self.number))
+        async with asyncio.timeout(WAIT):
+            frame = await self._frames.get()
+        assert frame.index == self.number
+        self.latest = frame.picture
+        if samples := shown_room(frame.picture, self.number, self._name):
+            self.leaks.append((self.number, samples))
+            save(frame.picture, f"leak_{self._name}_{self.number}")
+        self.looked_at += 1
+        seen = shows_object(frame.picture, self.number)
+        self.number += 1
+        await asyncio.sleep(1 / 40)
+        return seen
+
+    async def until(self, condition: Callable[[bool], bool]):
+        """Send pictures until the condition holds of one."""
+        async with asyncio.timeout(WAIT):
+            while not condition(await self.next()):
+                pass
+
+    async def settle(self, pictures=20):
+        for _ in range(pictures):
+            await self.next()
+
+
+@asynccontextmanager
+async def stream(load, effect):
+    supervisor = Supervisor(load, launch=lambda *given: spawn(*given[:2], False), silence=5.0)
+    supervisor.start()
+    with ThreadPoolExecutor(2) as pool:
+        session = Session("s", supervisor, pool, lambda event: None)
+        session.start()
+        try:
+            await session.begin_with(effect)
+            made = Stream(session, effect.name)
+            await made.next()
+            session.request(1, AddPoint(left(0) + 50, 140, True, None))
+            yield made, supervisor, session
+        finally:
+            await session.close()
+            supervisor.stop()
+
+
+@pytest.mark.parametrize("name", ["colour", "blur"])
+async def test_the_room_is_hidden_through_every_death_of_the_worker(name):
+    async with stream(SharpEngine, Effect(name, 0.0, colour=COLOUR)) as (pictures, supervisor, _):
+        for trouble in ("kill", "stop", "pause", "kill", "stop"):
+            await pictures.until(lambda seen: seen)
+            await pictures.settle()
+            pid, died = supervisor.worker_pid, supervisor.restarts
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL if trouble == "kill" else signal.SIGSTOP)
+            if trouble == "pause":  # longer than masks are believed, shorter than is waited for
+                await pictures.until(lambda seen: not seen)
+                os.kill(pid, signal.SIGCONT)
+            else:
+                await pictures.until(lambda seen, died=died: supervisor.restarts > died)
+                await pictures.until(lambda seen, pid=pid: supervisor.worker_pid not in (None, pid))
+        await pictures.until(lambda seen: seen)
+        await pictures.settle()
+        assert pictures.leaks == []
+        assert supervisor.restarts >= 4
+        assert pictures.looked_at > 200
+
+
+async def test_with_the_embedded_network_nothing_but_the_object_is_shown_after_a_death():
+    """The network's own masks stray, so this looks at what no mask can excuse: while the worker is
+    away for longer than masks are believed, not a pixel of the picture is the camera's."""
+    async with stream(engine(Settings()), Effect("colour", colour=COLOUR)) as made:
+        pictures, supervisor, _ = made
+        codes = None
+        for number in (signal.SIGSTOP, signal.SIGSTOP):
+            await pictures.until(lambda seen: seen)
+            pid = supervisor.worker_pid
+            assert pid is not None
+            os.kill(pid, number)
+            await pictures.until(lambda seen: not seen)
+            await pictures.settle(10)
+            picture = pictures.latest
+            codes = codes or ColourSpace.of(picture).codes(COLOUR)
+            assert all((p == c).all() for p, c in zip(Planes.of(picture), codes, strict=True))
+            await pictures.until(lambda seen, pid=pid: supervisor.worker_pid not in (None, pid))
+        await pictures.until(lambda seen: seen)
+
+
+def test_what_is_looked_for_is_found():
+    """The measure sees a single square of the room, and the bare picture."""
+    bare = room(0)
+    assert shown_room(bare, 0, "blur") > 5000
+    hidden = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
+    for plane, code in zip(Planes.of(hidden), ColourSpace.of(hidden).codes(COLOUR), strict=True):
+        plane[...] = code
+    assert shown_room(hidden, 0, "colour") == 0
+    Planes.of(hidden).v[:SQUARE, :SQUARE] = 28
+    assert shown_room(hidden, 0, "colour") == SQUARE**2

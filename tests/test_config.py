@@ -55,7 +55,14 @@ def test_every_key_is_a_variable_and_an_option(monkeypatch, tmp_path, found, key
     monkeypatch.setattr(stream.server.app, "run", given.append)
     for name in NAMES:
         monkeypatch.delenv(variable(name), raising=False)
-    other = {"host": "::1", "port": "1", "model": "x", "device": "cpu", "compile": "1"}
+    other = {
+        "host": "::1",
+        "port": "1",
+        "model": "x",
+        "device": "cpu",
+        "compile": "1",
+        "window": "1",
+    }
     other |= {"min_tracker_rate": "2", "camera_files": "1", "max_bitrate": "500000"}
     other |= {"jobs": "2", "keep_hours": "1", "drain_seconds": "1", "log_format": "json"}
     other |= {"session_keys": "remote"}

@@ -21,7 +21,9 @@ WORDS = (
 """What the embedded model is taught, in the order of its queries: at the end new ones may be
 added. "object" is whatever stands out."""
 
-LEARNED = ("person", "object", "face", "flower", "plate", "shoes")
+LEARNED = (
+    "person", "object", "face", "horse", "car", "flower", "fish", "plate", "cat", "shoes", "bottle",
+)  # fmt: skip
 """Those that its present weights find well enough to be offered (docs/model.md)."""
 
 PERSON = "person"

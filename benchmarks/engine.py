@@ -101,7 +101,9 @@ def kept_bytes(*roots: object) -> int:
     todo = list(roots)
     while todo:
         thing = todo.pop()
-        if id(thing) in seen or isinstance(thing, type | type(sys) | torch.nn.Module):
+        with warnings.catch_warnings(action="ignore"):  # torch's deprecated names, when looked at
+            is_code = isinstance(thing, type | type(sys) | torch.nn.Module)
+        if id(thing) in seen or is_code:
             continue
         seen.add(id(thing))
         if isinstance(thing, torch.Tensor):

@@ -133,7 +133,7 @@ def test_paths_are_smooth_and_excursions_come_back() -> None:
 def test_words_name_all_of_their_labels_and_absent_ones_nothing(root: Path) -> None:
     maker = ClipMaker(Library(root), Recipe(objects=3, spoken=True), random.Random(4), 96)
     seen: set[str] = set()
-    for _ in range(30):
+    for _ in range(200):
         clip = maker.make()
         assert len(clip.words) == len(clip.masks)
         for word, mask in zip(clip.words, clip.masks[:, 0], strict=True):

@@ -18,6 +18,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import numpy as np
 import torch
@@ -101,11 +102,12 @@ def kept_bytes(*roots: object) -> int:
     todo = list(roots)
     while todo:
         thing = todo.pop()
-        with warnings.catch_warnings(action="ignore"):  # torch's deprecated names, when looked at
-            is_code = isinstance(thing, type | type(sys) | torch.nn.Module)
-        if id(thing) in seen or is_code:
+        if id(thing) in seen or isinstance(thing, type | ModuleType | torch.nn.Module):
             continue
         seen.add(id(thing))
+        if isinstance(thing, FunctionType):  # what it closes over, but nothing of its module
+            todo += thing.__closure__ or ()
+            continue
         if isinstance(thing, torch.Tensor):
             storage = thing.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()

@@ -8,9 +8,12 @@ PYTHON ?= python3
 ENV ?=
 # Passed on to pytest, as in: make test ARGS="tests/test_frames.py -x"
 ARGS ?=
+# Processes that run the tests. Those with a browser run one after the other: it has many itself.
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST = $(ENV) $(BIN)/python -m pytest -q --durations=10
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install
 BENCHMARKS := $(notdir $(basename $(shell grep -l __main__ benchmarks/*.py)))
 
@@ -23,9 +26,11 @@ help: ## list these targets
 run: $(VENV)/installed-$(if $(filter nano,$(MODEL)),plain,sam2) ## start the server: [MODEL=nano] [PORT=8080] [HOST=127.0.0.1]
 	@$(ENV) $(BIN)/segstream serve --model $(MODEL) --host $(HOST) --port $(PORT)
 
-test: $(VENV)/installed-development ## run all tests: [ARGS="pytest's arguments"]
+test: $(VENV)/installed-development ## run all tests: [JOBS=2] [ARGS="pytest's arguments"]
 	@tests/browser.sh $(BIN)/playwright
-	@$(ENV) $(BIN)/python -m pytest -q --durations=10 $(ARGS)
+	@$(if $(ARGS),$(PYTEST) $(ARGS),status=0; \
+	  $(PYTEST) --numprocesses $(JOBS) --dist loadfile --ignore tests/e2e || status=1; \
+	  $(PYTEST) tests/e2e || status=1; exit $$status)
 
 check: $(VENV)/installed-development ## lint, formatting, types
 	@$(BIN)/ruff check .

@@ -35,10 +35,17 @@ MAX_SHARE = 0.85
 
 ATTEMPTS = 50
 
-ABSENT = 0.6
+ABSENT = 0.9
 """Share of the spoken clips that are asked for a word which names nothing in the picture. With
 two words in each, common ones were shown as absent three times as often as present, and the model
-answered them with nothing."""
+answered them with nothing; with one in 0.6 of them, it marked something nearly always."""
+
+WHOLE = 0.7
+"""Share of the pictures of people and cars whose parts do not outnumber the whole: a click on a
+sweater means its wearer more often than the sweater."""
+
+PARTS = 2
+"""Beside the whole, in those."""
 
 GROWING = 0.4
 """Share of the things and of the cameras that come nearer, or draw away, all the time."""
@@ -145,6 +152,9 @@ class ClipMaker:
         if self.rng.random() < 0.5:
             rgb, labels = np.ascontiguousarray(rgb[:, ::-1]), np.ascontiguousarray(labels[:, ::-1])
         found = targets(picture, labels)
+        if picture.whole and self.rng.random() < WHOLE:
+            parts = found[1:]
+            found = found[:1] + self.rng.sample(parts, min(PARTS, len(parts)))
         layers = self._layers(self.rng.choice((1, 1, 2)), False) if self.rng.random() < 0.35 else []
         return self._render(rgb, labels, found, layers)
 

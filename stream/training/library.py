@@ -63,13 +63,15 @@ COMPLETE = {
     "ccp": frozenset({"person", "hair", "skin", "shoes", "bag", "pants", "dress", "coat", "shirt",
                       "skirt", "sweater", "suit", "hat", "glasses", "belt", "scarf", "socks",
                       "shorts", "tie"}),
-    "feral_cats": frozenset({"cat"}),
+    "feral_cats": frozenset({"cat", "person", "face"}),
     "endangered_animals": frozenset(
-        {"elephant", "bear", "tiger", "turtle", "monkey", "otter", "deer"}
+        {"elephant", "bear", "tiger", "turtle", "monkey", "otter", "deer", "person", "face"}
     ),
+    "oxford17_flowers": frozenset({"flower", "person", "face"}),
     "weizmann_horse328": frozenset({"horse"}),
 }  # fmt: skip
-"""Source -> the words whose every instance it labels; None: those that COCO has. A word that is
+"""Source -> the words whose every instance it labels, or of which it shows none (people among
+wild animals); None: those that COCO has. A word that is
 not among a picture's labels is taken to be absent only where the source would have labelled it,
 or for an animal or vehicle in a picture of another."""
 

@@ -48,12 +48,12 @@ class Stage:
     frozen: int
 
 
-PICTURES = Bout(Recipe(), 8, {"click": 0.4, "box": 0.6})
+PICTURES = Bout(Recipe(), 8, {"click": 0.55, "box": 0.45})
 WORDS = Bout(Recipe(objects=3, spoken=True), 8, {"word": 1.0})
 CLIPS = Bout(
     Recipe(frames=4, objects=3, leaving=0.25, cuts=0.05),
     3,
-    {"click": 0.3, "box": 0.35, "mask": 0.35},
+    {"click": 0.35, "box": 0.3, "mask": 0.35},
     shortest=2,
     clicks=1,
     corrected=0.3,
@@ -61,7 +61,7 @@ CLIPS = Bout(
 LONG_CLIPS = Bout(
     Recipe(frames=8, objects=3, leaving=0.3, cuts=0.05),
     2,
-    {"click": 0.3, "box": 0.35, "mask": 0.35},
+    {"click": 0.35, "box": 0.3, "mask": 0.35},
     shortest=5,
     clicks=1,
     corrected=0.3,

@@ -1,9 +1,10 @@
 """How good a model is on pictures that it is never trained on, always the same ones.
 
 J is the mean IoU over the objects. `which` is the share of clicks, among those on pictures with
-several objects, whose mask overlaps the object clicked on more than any other. For clips, J counts
-where an object is there and `gone` is the share of absent objects that are given no mask; so do
-`word` and `unsaid` for objects that are asked for by a word.
+several objects, whose mask overlaps the object clicked on more than any other. `lone` is J of one
+click on the other pictures: on a whole person or car where the labels are its parts, else on the
+first object. For clips, J counts where an object is there and `gone` is the share of absent
+objects that are given no mask; so do `word` and `unsaid` for objects that are asked for by a word.
 """
 
 import random
@@ -115,6 +116,8 @@ def _measure_picture(unroller: Unroller, batch: Batch, found: dict[str, list[flo
     found.setdefault("empty", []).extend(map(float, empty))
     if len(truth) > 1:
         found.setdefault("which", []).extend(_right(clicked[0].found, truth))
+    else:
+        found.setdefault("lone", []).append(_iou(clicked[0].found[0], truth[0]))
 
 
 def _measure_words(unroller: Unroller, batch: Batch, found: dict[str, list[float]]) -> None:

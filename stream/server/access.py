@@ -8,8 +8,11 @@ from aiohttp.typedefs import Handler, Middleware
 from stream.settings import Settings
 
 GUARDED = frozenset({"whip", "whep"})
-"""First parts of the paths that programs call; so is what a session is published to. All others
+"""First parts of the paths that programs call; so are those of a session in OF_SESSION. All others
 are for the page."""
+
+OF_SESSION = frozenset({"publications", "mjpeg", "snapshot.jpg"})
+"""What follows /sessions/ID/: what it is published to, and ways to watch it, as WHEP is one."""
 
 METHODS = "POST, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = "Authorization, Content-Type, If-Match"
@@ -18,8 +21,8 @@ PREFLIGHT_LASTS = 3600
 
 
 def is_guarded(request: web.Request) -> bool:
-    parts = request.path.split("/")
-    return parts[1] in GUARDED or parts[1:4:2] == ["sessions", "publications"]
+    first, what = (request.path.split("/") + [""] * 3)[1:4:2]
+    return first in GUARDED or (first == "sessions" and what in OF_SESSION)
 
 
 def may_cross(request: web.Request, settings: Settings) -> bool:

@@ -160,6 +160,11 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     session = request.match_info.get("session")
     if session is not None and not gate.may_touch(found, session):
         raise web.HTTPNotFound(text=f"no session {session[:40]}; it has ended or never was")
+    if found.key is not None and _changes_cameras(request):
+        raise web.HTTPForbidden(
+            text="cameras are the operator's: a key only watches them; change them with the "
+            "operator's token, or with 'segstream camera' on the server"
+        )
     return await handler(request)
 
 
@@ -186,6 +191,12 @@ def _is_behind(request: web.Request) -> bool:
     if resource is None or resource.canonical == PAGE:  # 404, or a file of the page
         return False
     return request.path.split("/")[1] not in OPEN
+
+
+def _changes_cameras(request: web.Request) -> bool:
+    """Adds or removes one, records it, or sends it somewhere."""
+    is_read = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+    return request.path.split("/")[1] == "cameras" and not is_read
 
 
 def _is_local(request: web.Request) -> bool:

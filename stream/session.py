@@ -261,9 +261,15 @@ class Session:
         self._command(Accepted(number, id), AddPrompt(Text(id, word), new=True), asker)
 
     def _find_person(self) -> None:
-        """Whoever hides the background without having pointed at anything means himself."""
-        if not self._was_prompted and (PERSON in self.words or self.phrases):
+        """Whoever hides the background without having pointed at anything means himself. Nobody
+        has asked for this, so when it is refused that ends nothing: all stays hidden."""
+        if self._was_prompted or not (PERSON in self.words or self.phrases):
+            return
+        try:
             self._ask_for(None, PERSON)
+        except SegstreamError as error:
+            self._was_prompted = False
+            self._tell(Rejected(None, error))
 
     def _return_to(self, seen: int | None) -> None:
         """Let the first prompt find the picture it was made on: while nothing is tracked, the

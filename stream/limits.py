@@ -137,6 +137,10 @@ MAX_JSON = 64 * 1024 * 1024
 """A JSON request with a video in a data: URI, which is held in memory; larger ones are uploaded as
 multipart, which is not."""
 
+MAX_JSON_VALUES = 200_000
+"""In a JSON request, told by its commas: MAX_JOB_PROMPTS with MAX_POINTS each are 130,000 numbers.
+As many empty lists as MAX_JSON has room for stopped the event loop for 8 s and took a gigabyte."""
+
 MAX_FIELD = 1024 * 1024
 """A multipart field other than the video: prompts on many frames are some 100 KiB."""
 

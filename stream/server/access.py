@@ -14,6 +14,9 @@ are for the page."""
 OF_SESSION = frozenset({"publications", "mjpeg", "snapshot.jpg"})
 """What follows /sessions/ID/: what it is published to, and ways to watch it, as WHEP is one."""
 
+PASSED_ON = frozenset({"Forwarded", "X-Forwarded-For", "Via"})
+"""Headers that proxies add."""
+
 METHODS = "POST, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = "Authorization, Content-Type, If-Match"
 RESPONSE_HEADERS = "Accept-Patch, ETag, Link, Location, Retry-After, WWW-Authenticate"
@@ -35,7 +38,29 @@ def may_cross(request: web.Request, settings: Settings) -> bool:
     if origin is None or not is_guarded(request):
         return False
     is_asked = settings.token is not None or settings.session_keys == "all"
-    return is_asked or urlsplit(origin).hostname in settings.hosts
+    own = {name.lower() for name in settings.hosts}
+    return is_asked or host_name(place_of(origin)) in own
+
+
+def was_passed_on(request: web.Request) -> bool:
+    """By a reverse proxy, which may be on this machine while who asks is not."""
+    return bool(request.headers.keys() & PASSED_ON)
+
+
+def place_of(origin: str) -> str:
+    """HOST[:PORT] of what stands in `Origin`, in lower case; empty when it names none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def host_name(place: str) -> str:
+    """HOST of HOST[:PORT], in lower case; empty when it is neither, for clients write anything."""
+    try:
+        return urlsplit(f"//{place}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def cross_origin(settings: Settings) -> Middleware:

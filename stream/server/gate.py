@@ -10,14 +10,13 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from stream.errors import KeyRefused
 from stream.limits import LIVE_COUNT_INTERVAL
-from stream.server.access import is_guarded
+from stream.server.access import host_name, is_guarded, was_passed_on
 from stream.server.callers import HEADER
 from stream.server.http import is_loopback, request_key
 from stream.server.keys import Keys
@@ -201,8 +200,8 @@ def _changes_cameras(request: web.Request) -> bool:
 
 def _is_local(request: web.Request) -> bool:
     """A program on this machine, not one that passes on what others ask."""
-    if request.headers.keys() & {"Forwarded", "X-Forwarded-For", "Via"}:
+    if was_passed_on(request):
         return False
-    if not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+    if not is_loopback(host_name(request.host)):
         return False  # the public name, which a proxy passes on
     return request.remote is not None and is_loopback(request.remote)

@@ -64,6 +64,10 @@ before one picture is through."""
 MAX_UPLOADS = 4
 """Uploaded backgrounds a session keeps, the newest; each is a decoded picture in memory."""
 
+MAX_UPLOAD_MEMORY = 384 * 1024 * 1024
+"""Decoded, of the uploads a session keeps, and of the backgrounds its effects show: a square video
+of BACKGROUND_VIDEO_SIDE fits. Sixteen sessions with four videos each would take 20 GB."""
+
 MAX_CANDIDATES = 64
 """ICE candidates of an offer: each is checked, a browser has under ten."""
 

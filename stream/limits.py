@@ -64,6 +64,10 @@ before one picture is through."""
 MAX_UPLOADS = 4
 """Uploaded backgrounds a session keeps, the newest; each is a decoded picture in memory."""
 
+MAX_UPLOAD_MEMORY = 384 * 1024 * 1024
+"""Decoded, of the uploads a session keeps, and of the backgrounds its effects show: a square video
+of BACKGROUND_VIDEO_SIDE fits. Sixteen sessions with four videos each would take 20 GB."""
+
 MAX_CANDIDATES = 64
 """ICE candidates of an offer: each is checked, a browser has under ten."""
 
@@ -136,6 +140,10 @@ MAX_VIDEO = 512 * 1024 * 1024
 MAX_JSON = 64 * 1024 * 1024
 """A JSON request with a video in a data: URI, which is held in memory; larger ones are uploaded as
 multipart, which is not."""
+
+MAX_JSON_VALUES = 200_000
+"""In a JSON request, told by its commas: MAX_JOB_PROMPTS with MAX_POINTS each are 130,000 numbers.
+As many empty lists as MAX_JSON has room for stopped the event loop for 8 s and took a gigabyte."""
 
 MAX_FIELD = 1024 * 1024
 """A multipart field other than the video: prompts on many frames are some 100 KiB."""

@@ -9,7 +9,7 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from fractions import Fraction
@@ -31,6 +31,7 @@ from stream.limits import (
     MAX_COMMANDS,
     MAX_OBJECTS,
     MAX_SIDE,
+    MAX_UPLOAD_MEMORY,
     MAX_UPLOADS,
     MAX_VIEWERS,
     RECENT_FRAMES,
@@ -261,9 +262,15 @@ class Session:
         self._command(Accepted(number, id), AddPrompt(Text(id, word), new=True), asker)
 
     def _find_person(self) -> None:
-        """Whoever hides the background without having pointed at anything means himself."""
-        if not self._was_prompted and (PERSON in self.words or self.phrases):
+        """Whoever hides the background without having pointed at anything means himself. Nobody
+        has asked for this, so when it is refused that ends nothing: all stays hidden."""
+        if self._was_prompted or not (PERSON in self.words or self.phrases):
+            return
+        try:
             self._ask_for(None, PERSON)
+        except SegstreamError as error:
+            self._was_prompted = False
+            self._tell(Rejected(None, error))
 
     def _return_to(self, seen: int | None) -> None:
         """Let the first prompt find the picture it was made on: while nothing is tracked, the
@@ -311,12 +318,14 @@ class Session:
     async def add_background(self, data: bytes) -> str:
         """Keep an uploaded picture and return the name that effects call it by.
 
-        The newest MAX_UPLOADS are kept. Raises MediaError, LimitError.
+        The newest are kept: MAX_UPLOADS, and MAX_UPLOAD_MEMORY. Raises MediaError, LimitError.
         """
         picture = await self._loop.run_in_executor(self._pool, _decode, data)
         name = f"upload-{next(self._upload_numbers)}"
         self._uploads[name] = picture
-        while len(self._uploads) > MAX_UPLOADS:
+        while len(self._uploads) > MAX_UPLOADS or (
+            len(self._uploads) > 1 and _size(self._uploads.values()) > MAX_UPLOAD_MEMORY
+        ):
             del self._uploads[next(iter(self._uploads))]
         return name
 
@@ -452,6 +461,11 @@ class Session:
             used[name] = self._backgrounds.get(name, uploads.get(name))
             if used[name] is None:
                 used[name] = backgrounds.load(name)
+        if (size := _size(used.values())) > MAX_UPLOAD_MEMORY:
+            raise LimitError(
+                f"the backgrounds of these effects take {size >> 20} MiB decoded; at most "
+                f"{MAX_UPLOAD_MEMORY >> 20} may: take one video, or shorter ones"
+            )
         self._compositor.set_effects(stack, used)
         self._backgrounds = used
 
@@ -472,6 +486,12 @@ def _decode(data: bytes) -> Picture | Video:
         return picture
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     return cast(Picture, cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+
+
+def _size(backgrounds: Iterable[Picture | Video | None]) -> int:
+    """Bytes that they take."""
+    arrays = (each[0] if isinstance(each, tuple) else each for each in backgrounds)
+    return sum(array.nbytes for array in arrays if array is not None)
 
 
 def _looks(update: Update) -> tuple[object, ...]:

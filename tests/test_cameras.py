@@ -339,7 +339,7 @@ async def test_viewers_watch_and_point_and_the_camera_goes_on_without_them(
     try:
         await first.watch(http)
         await second.watch(http)
-        assert first.told("hello")[0]["session"] == "camera-film"
+        assert first.told("hello")[0]["session"] == "camera/film"
         answer = await first.ask(type="point", x=WIDTH / 2, y=HEIGHT / 2)
         assert answer["type"] == "ok"
         await second.until(lambda: second.told("state") and second.told("state")[-1]["objects"])

@@ -17,7 +17,13 @@ from stream.errors import EffectError, LimitError, MediaError
 
 def is_video(data: bytes) -> bool:
     """Whether a file begins as MP4, MOV, Matroska or WebM does."""
-    return data[4:8] == b"ftyp" or data.startswith(b"\x1aE\xdf\xa3")
+    return _demuxer(data) is not None
+
+
+def _demuxer(data: bytes) -> str | None:
+    if data[4:8] == b"ftyp":
+        return "mov"
+    return "matroska" if data.startswith(b"\x1aE\xdf\xa3") else None
 
 
 def load(data: bytes) -> tuple[NDArray[np.uint8], float]:
@@ -30,8 +36,11 @@ def load(data: bytes) -> tuple[NDArray[np.uint8], float]:
         raise LimitError(
             f"background is {len(data)} bytes; at most {limits.MAX_BACKGROUND} are taken"
         )
+    # Never by FFmpeg's guess, which goes by all of the file: SDP and DASH open what they name.
+    if (demuxer := _demuxer(data)) is None:
+        raise MediaError("background video is neither MP4, MOV, Matroska nor WebM")
     try:
-        with av.open(BytesIO(data), "r") as container:
+        with av.open(BytesIO(data), "r", format=demuxer) as container:
             pictures = list(_pictures(container))
             rate = float(container.streams.video[0].average_rate or 25)
     except (av.FFmpegError, IndexError, ValueError) as error:
@@ -44,16 +53,23 @@ def load(data: bytes) -> tuple[NDArray[np.uint8], float]:
 def _pictures(container: av.container.InputContainer) -> Iterator[NDArray[np.uint8]]:
     stream = container.streams.video[0]
     size: tuple[int, int] | None = None
+    if stream.codec_context is None:
+        raise MediaError("background video is of a codec that is not known")
+    _check_size(stream.width, stream.height)  # before a decoder makes room for it
     for count, picture in enumerate(container.decode(stream)):
         if count >= limits.MAX_BACKGROUND_PICTURES:
             return
-        if max(picture.width, picture.height) > limits.MAX_SIDE:
-            raise LimitError(f"background has over {limits.MAX_SIDE} pixels a side")
+        _check_size(picture.width, picture.height)
         if size is None:
             scale = min(1.0, limits.BACKGROUND_VIDEO_SIDE / max(picture.width, picture.height))
             size = max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)
         rgb = picture.reformat(*size, "rgb24", interpolation="BILINEAR").to_ndarray()
         yield rgb.astype(np.uint8, copy=False)
+
+
+def _check_size(width: int, height: int) -> None:
+    if max(width, height) > limits.MAX_SIDE:
+        raise LimitError(f"background has over {limits.MAX_SIDE} pixels a side")
 
 
 class Moving:

@@ -39,6 +39,9 @@ class Transport(StrEnum):
 SCHEMES = {"rtsp": Kind.RTSP, "rtsps": Kind.RTSP, "http": Kind.HTTP, "https": Kind.HTTP}
 
 _PARTS = re.compile(r"([^/?#]*)([^?#]*)(.*)", re.DOTALL)
+_SECRET = re.compile(r"((?:pass(?:word|wd)?|pwd|token|secret|key)=)[^/&]+", re.IGNORECASE)
+"""Some recorders want the password in the path."""
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=//)")
 
 
@@ -86,6 +89,7 @@ def shown(url: str) -> str:
     if "@" in path + query:  # perhaps a password with a / or ? in it: nobody can tell
         return f"{scheme[0]}//***"
     user, _, host = place.rpartition("@")
+    path = _SECRET.sub(r"\1***", path)
     return f"{scheme[0]}//{'***@' if user else ''}{host}{path}{'?***' if query else ''}"
 
 

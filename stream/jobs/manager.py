@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import shutil
+import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from stream.errors import Busy
 from stream.jobs import process
 from stream.jobs.owner import Owner
 from stream.jobs.process import JobError
-from stream.jobs.request import FILES
+from stream.jobs.request import DEFAULT_EXPORTS, FILES
 from stream.jobs.store import CANCELLED, DONE, FAILED, Job, JobStore
 from stream.limits import (
     CALL_KEPT,
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 
 SWEEP_INTERVAL = 60.0
 """Seconds between two looks for what is to be removed."""
+
+RETRY = 5.0
+"""Seconds until a database is asked again that failed: its disk is full, or its lock is held."""
 
 ABANDONED = 3600.0
 """Seconds after which a folder that never became a job is removed: its upload has broken off."""
@@ -185,25 +189,34 @@ class Jobs:
     def results(self, job: Job) -> dict[str, Path]:
         """Name -> file of a job that is done, in the order in which they were asked for."""
         output = self.folder / job.id / "output"
-        names = [FILES[name] for name in job.request["exports"]]
+        names = [FILES[name] for name in job.request.get("exports", DEFAULT_EXPORTS)]
         return {name: output / name for name in names}
 
     async def _work(self) -> None:
+        """One job after the other, whatever goes wrong: nobody else would take the next one."""
         while True:
-            job = None if self._drain.has_begun else await asyncio.to_thread(self.store.take)
-            if job is None:
-                self._waiting.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(SWEEP_INTERVAL):
-                        await self._waiting.wait()
-                continue
             try:
-                with logs.about(job=job.id):
-                    await self._run(job)
+                await self._take_turn()
             except Exception:
-                log.exception("job %s failed", job.id)
-                error = {"code": "error", "message": "the server failed", "status": 500}
-                await self._end(job, FAILED, 0, error)
+                log.exception("no job could be taken")
+                await asyncio.sleep(RETRY)
+
+    async def _take_turn(self) -> None:
+        """Work on a job, or wait for one."""
+        job = None if self._drain.has_begun else await asyncio.to_thread(self.store.take)
+        if job is None:
+            self._waiting.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP_INTERVAL):
+                    await self._waiting.wait()
+            return
+        try:
+            with logs.about(job=job.id):
+                await self._run(job)
+        except Exception:
+            log.exception("job %s failed", job.id)
+            error = {"code": "error", "message": "the server failed", "status": 500}
+            await self._end(job, FAILED, 0, error)
 
     async def _run(self, job: Job) -> None:
         progress = self._progress.setdefault(job.id, Progress())
@@ -218,12 +231,17 @@ class Jobs:
             told = {"code": error.code, "message": str(error), "status": error.status}
             await self._end(job, FAILED, 0, told)
         except asyncio.CancelledError:
-            if not progress.cancelled:
+            this = asyncio.current_task()
+            assert this is not None
+            is_stopping = this.cancelling() > 0  # and not only the job, or both
+            if is_stopping:
                 progress.task.cancel()
                 await asyncio.wait([progress.task])
+            if progress.cancelled:
+                share = min(1.0, progress.done / max(job.frames, 1))
+                await self._end(job, CANCELLED, round(job.duration * share))
+            if is_stopping:
                 raise
-            share = min(1.0, progress.done / max(job.frames, 1))
-            await self._end(job, CANCELLED, round(job.duration * share))
         else:
             await self._end(job, DONE, round(done["seconds"] * 1000))
 
@@ -267,17 +285,32 @@ class Jobs:
         self, job: Job, state: str, used: int, error: dict[str, Any] | None = None
     ) -> None:
         # Files go last: a job that has not ended may have to start again.
-        if await asyncio.to_thread(self.store.end, job.id, state, used, error):
+        if await self._store_end(job, state, used, error):
             JOBS_ENDED[state].inc()
             if job.key is not None:
                 CREDITS_CHARGED.inc(min(used, job.duration) / 1000)
-        with suppress(FileNotFoundError):
-            await asyncio.to_thread((self.folder / job.id / "input").unlink)
-        if state != DONE:
-            await self.remove_folder(job.id)
-        log.info("job %s: %s%s", job.id, state, f", {error['message']}" if error else "")
+            with suppress(FileNotFoundError):
+                await asyncio.to_thread((self.folder / job.id / "input").unlink)
+            if state != DONE:
+                await self.remove_folder(job.id)
+            log.info("job %s: %s%s", job.id, state, f", {error['message']}" if error else "")
         if (progress := self._progress.pop(job.id, None)) is not None:
             progress.tell()
+
+    async def _store_end(
+        self, job: Job, state: str, used: int, error: dict[str, Any] | None
+    ) -> bool:
+        """False: it had ended already. Goes on until the database takes it, or the job's credits
+        would stay reserved."""
+        while True:
+            try:
+                return await asyncio.to_thread(self.store.end, job.id, state, used, error)
+            except sqlite3.OperationalError:
+                log.exception("job %s: its end could not be stored; it is tried again", job.id)
+            if state != DONE:  # perhaps what it wrote fills the disk
+                output = self.folder / job.id / "output"
+                await asyncio.to_thread(shutil.rmtree, output, ignore_errors=True)
+            await asyncio.sleep(RETRY)
 
     async def _sweep(self) -> None:
         while True:

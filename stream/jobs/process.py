@@ -18,7 +18,7 @@ REMEMBERED = 20
 """Last lines of what the process complained about, for the log, should it die."""
 
 END_TIMEOUT = 5.0
-"""Seconds to end by itself, then it is killed."""
+"""Seconds to end by itself, then it is killed: beside live sessions its own end may take longer."""
 
 
 class JobError(SegstreamError):
@@ -55,8 +55,7 @@ async def run(
     try:
         process.stdin.write(json.dumps(orders).encode() + b"\n")
         last = await _hear(process, silence, heard)
-        async with asyncio.timeout(END_TIMEOUT):
-            code = await process.wait()
+        code = await _code(process)
     except TimeoutError:
         raise JobError("limit", f"no progress for {silence:g} s; it was ended", 422) from None
     except ConnectionError:
@@ -74,6 +73,15 @@ async def run(
             raise JobError("crashed", message, 422)
         raise JobError("error", "the process that worked on the video failed", 500)
     return last
+
+
+async def _code(process: asyncio.subprocess.Process) -> int:
+    """Its exit code; 0 when it is slow to end: it has said all, which is done before it is said."""
+    try:
+        async with asyncio.timeout(END_TIMEOUT):
+            return await process.wait()
+    except TimeoutError:
+        return 0
 
 
 async def _hear(

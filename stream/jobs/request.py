@@ -33,6 +33,8 @@ FILES = {
 }
 """Export -> the name of its file."""
 
+DEFAULT_EXPORTS = ("video",)
+
 VIDEOS = frozenset({"video", "overlay", "mask"})
 """Those with sound."""
 
@@ -120,7 +122,7 @@ def parse(body: Any) -> Request:
         tuple(cues),
         names,
         _effects(body.get("effect")),
-        _exports(body.get("exports", ["video"])),
+        _exports(body.get("exports", list(DEFAULT_EXPORTS))),
         model,
     )
     request.schedule()

@@ -8,8 +8,14 @@ from aiohttp.typedefs import Handler, Middleware
 from stream.settings import Settings
 
 GUARDED = frozenset({"whip", "whep"})
-"""First parts of the paths that programs call; so is what a session is published to. All others
+"""First parts of the paths that programs call; so are those of a session in OF_SESSION. All others
 are for the page."""
+
+OF_SESSION = frozenset({"publications", "mjpeg", "snapshot.jpg"})
+"""What follows /sessions/ID/: what it is published to, and ways to watch it, as WHEP is one."""
+
+PASSED_ON = frozenset({"Forwarded", "X-Forwarded-For", "Via"})
+"""Headers that proxies add."""
 
 METHODS = "POST, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = "Authorization, Content-Type, If-Match"
@@ -18,8 +24,8 @@ PREFLIGHT_LASTS = 3600
 
 
 def is_guarded(request: web.Request) -> bool:
-    parts = request.path.split("/")
-    return parts[1] in GUARDED or parts[1:4:2] == ["sessions", "publications"]
+    first, what = (request.path.split("/") + [""] * 3)[1:4:2]
+    return first in GUARDED or (first == "sessions" and what in OF_SESSION)
 
 
 def may_cross(request: web.Request, settings: Settings) -> bool:
@@ -32,7 +38,29 @@ def may_cross(request: web.Request, settings: Settings) -> bool:
     if origin is None or not is_guarded(request):
         return False
     is_asked = settings.token is not None or settings.session_keys == "all"
-    return is_asked or urlsplit(origin).hostname in settings.hosts
+    own = {name.lower() for name in settings.hosts}
+    return is_asked or host_name(place_of(origin)) in own
+
+
+def was_passed_on(request: web.Request) -> bool:
+    """By a reverse proxy, which may be on this machine while who asks is not."""
+    return bool(request.headers.keys() & PASSED_ON)
+
+
+def place_of(origin: str) -> str:
+    """HOST[:PORT] of what stands in `Origin`, in lower case; empty when it names none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def host_name(place: str) -> str:
+    """HOST of HOST[:PORT], in lower case; empty when it is neither, for clients write anything."""
+    try:
+        return urlsplit(f"//{place}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def cross_origin(settings: Settings) -> Middleware:

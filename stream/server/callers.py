@@ -2,11 +2,11 @@
 
 import asyncio
 import math
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from stream.errors import KeyRefused, SegstreamError
+from stream.server.access import host_name, was_passed_on
 from stream.server.http import is_loopback, request_key
 from stream.server.keys import Key, Keys
 
@@ -30,9 +30,8 @@ class Access:
             key = await asyncio.to_thread(self.keys.check, given)
             request[_CALLER] = key.id
             return key
-        called = urlsplit(f"//{request.host}").hostname or ""
-        is_here = self._is_local and is_loopback(called)
-        if not is_here or await asyncio.to_thread(self.keys.any_valid):
+        is_here = self._is_local and is_loopback(host_name(request.host))
+        if not is_here or was_passed_on(request) or await asyncio.to_thread(self.keys.any_valid):
             raise KeyRefused(f"this server wants a key in the header {HEADER}")
         request[_CALLER] = None
         return None

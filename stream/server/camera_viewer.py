@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from aiortc import RTCDataChannel
 
-from stream.limits import CONNECT_TIMEOUT
+from stream.limits import CONNECT_TIMEOUT, VIEWER_SILENCE
 from stream.network import Network
 from stream.server.offer import Offer
 from stream.server.peer import Peer
+from stream.server.reports import Reports
 from stream.session import Session
 
 
@@ -27,6 +28,8 @@ class CameraViewer(Peer):
     ) -> None:
         super().__init__(lambda _: session, model, network, "rtc")
         self._describe = describe
+        self._reports = Reports()
+        self._heard = 0.0
 
     async def answer(
         self,
@@ -53,9 +56,17 @@ class CameraViewer(Peer):
     def _send_camera(self) -> None:
         self._send(json.dumps({"type": "camera", **self._describe()}))
 
-    def _check_alive(self) -> None:
+    async def _check_alive(self) -> None:
+        """It sends no pictures that could stay away, so its reports tell whether it is there."""
         if self.session.has_ended:
             self.end("the camera was removed")
-        now, connection = time.monotonic(), self.connection
-        if connection.connected is None and now - connection.began > CONNECT_TIMEOUT:
-            self.end(f"not connected within {CONNECT_TIMEOUT:g} s")
+        now, connected = time.monotonic(), self.connection.connected
+        if connected is None:
+            if now - self.connection.began > CONNECT_TIMEOUT:
+                self.end(f"not connected within {CONNECT_TIMEOUT:g} s")
+            return
+        sender = self._viewing.sender if self._viewing is not None else None
+        if sender is not None and await self._reports.have_come(sender):
+            self._heard = now
+        if now - max(connected, self._heard) > VIEWER_SILENCE:
+            self.end(f"no report for {VIEWER_SILENCE:g} s")

@@ -47,7 +47,8 @@ class Camera:
         network: Network,
     ) -> None:
         self.config = config
-        self.session = Session(f"camera-{config.name}", tracker, pool, max_bitrate=max_bitrate)
+        # With a slash, so that no publisher can name its session like it (stream.server.whip).
+        self.session = Session(f"camera/{config.name}", tracker, pool, max_bitrate=max_bitrate)
         self.recording: Recording | None = None
         self.publications = Publications(f"camera {config.name}", self.session, network)
         self._records = records

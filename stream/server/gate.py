@@ -10,14 +10,13 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from stream.errors import KeyRefused
 from stream.limits import LIVE_COUNT_INTERVAL
-from stream.server.access import is_guarded
+from stream.server.access import host_name, is_guarded, was_passed_on
 from stream.server.callers import HEADER
 from stream.server.http import is_loopback, request_key
 from stream.server.keys import Keys
@@ -160,6 +159,11 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     session = request.match_info.get("session")
     if session is not None and not gate.may_touch(found, session):
         raise web.HTTPNotFound(text=f"no session {session[:40]}; it has ended or never was")
+    if found.key is not None and _changes_cameras(request):
+        raise web.HTTPForbidden(
+            text="cameras are the operator's: a key only watches them; change them with the "
+            "operator's token, or with 'segstream camera' on the server"
+        )
     return await handler(request)
 
 
@@ -188,10 +192,16 @@ def _is_behind(request: web.Request) -> bool:
     return request.path.split("/")[1] not in OPEN
 
 
+def _changes_cameras(request: web.Request) -> bool:
+    """Adds or removes one, records it, or sends it somewhere."""
+    is_read = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+    return request.path.split("/")[1] == "cameras" and not is_read
+
+
 def _is_local(request: web.Request) -> bool:
     """A program on this machine, not one that passes on what others ask."""
-    if request.headers.keys() & {"Forwarded", "X-Forwarded-For", "Via"}:
+    if was_passed_on(request):
         return False
-    if not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+    if not is_loopback(host_name(request.host)):
         return False  # the public name, which a proxy passes on
     return request.remote is not None and is_loopback(request.remote)

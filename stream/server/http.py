@@ -6,7 +6,6 @@ import json
 import logging
 import secrets
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -25,7 +24,7 @@ from stream.errors import (
 from stream.jobs.process import JobError
 from stream.limits import BODY_TIMEOUT
 from stream.metrics import RESPONSES
-from stream.server.access import may_cross
+from stream.server.access import host_name, may_cross, place_of
 from stream.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -121,18 +120,20 @@ def only_same_site(settings: Settings) -> Middleware:
     A page of another site shows in `Origin`. One whose name was pointed at this machine afterwards
     (DNS rebinding) shows in `Host`, which a server on loopback knows beforehand.
     """
-    names = {settings.host, "localhost", *settings.hosts} if is_loopback(settings.host) else None
+    own = {name.lower() for name in (settings.host, "localhost", *settings.hosts)}
+    names = own if is_loopback(settings.host) else None
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        name = urlsplit(f"//{request.host}").hostname or ""
+        name = host_name(request.host)
         if names is not None and name not in names and not is_loopback(name):
-            raise web.HTTPForbidden(text=f"this server is not called {name}; see SEGSTREAM_HOSTS")
+            called = request.host[:60]
+            raise web.HTTPForbidden(text=f"this server is not called {called}; see SEGSTREAM_HOSTS")
         origin = request.headers.get("Origin")
-        is_foreign = origin is not None and urlsplit(origin).netloc != request.host
+        is_foreign = origin is not None and place_of(origin) != request.host.lower()
         is_allowed = request.method in ("GET", "HEAD") or may_cross(request, settings)
         if is_foreign and not is_allowed:
-            raise web.HTTPForbidden(text=f"pages of {origin} may not call this server")
+            raise web.HTTPForbidden(text=f"pages of {origin:.100} may not call this server")
         return await handler(request)
 
     return check

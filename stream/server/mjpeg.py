@@ -23,6 +23,10 @@ from stream.session import Session
 
 log = logging.getLogger(__name__)
 
+LOOK_INTERVAL = 5.0
+"""Seconds between two looks whether a viewer is still there, while there are no pictures: only what
+is sent would tell."""
+
 BOUNDARY = "segstream-picture"
 POOL = web.AppKey("jpeg_pool", Executor)
 VIEWERS = web.AppKey("jpeg_viewers", set[asyncio.Task[None] | None])
@@ -50,7 +54,7 @@ async def stream(request: web.Request, session: Session) -> web.StreamResponse:
     )
     try:
         await response.prepare(request)
-        await _send(response, frames, encoder, rate, request.app[POOL])
+        await _send(request, response, frames, encoder, rate)
     except (TimeoutError, ConnectionError, MailboxClosedError):
         pass  # the viewer is gone or reads nothing, or the session ended
     except Exception:
@@ -64,16 +68,16 @@ async def stream(request: web.Request, session: Session) -> web.StreamResponse:
 
 
 async def _send(
+    request: web.Request,
     response: web.StreamResponse,
     frames: Mailbox[Frame],
     encoder: JpegEncoder,
     rate: int,
-    pool: Executor,
 ) -> None:
-    loop = asyncio.get_running_loop()
+    loop, pool = asyncio.get_running_loop(), request.app[POOL]
     due = loop.time()
     while True:
-        frame = await frames.get()
+        frame = await _next(frames, request)
         # Half a picture early is in time, else 30 a second would become 15 for every 25.
         if loop.time() < due - 0.5 / rate:
             continue
@@ -82,6 +86,16 @@ async def _send(
         head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
         async with asyncio.timeout(READ_TIMEOUT):
             await response.write(head.encode() + data + b"\r\n")
+
+
+async def _next(frames: Mailbox[Frame], request: web.Request) -> Frame:
+    """Raises ConnectionResetError when the viewer has gone meanwhile."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_INTERVAL):
+                return await frames.get()
+        if request.transport is None or request.transport.is_closing():
+            raise ConnectionResetError
 
 
 async def snapshot(request: web.Request, session: Session) -> web.Response:

@@ -76,7 +76,7 @@ class Peer:
         try:
             while not self.connection.has_ended:
                 await self.connection.wait(STATS_INTERVAL)
-                self._check_alive()
+                await self._check_alive()
                 self._each_second()
         finally:
             await self.close()
@@ -107,7 +107,7 @@ class Peer:
         self._steering.look()
         self.session.tell_stats()
 
-    def _check_alive(self) -> None:
+    async def _check_alive(self) -> None:
         now, connected = time.monotonic(), self.connection.connected
         if connected is None:
             if now - self.connection.began > CONNECT_TIMEOUT:

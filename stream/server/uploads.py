@@ -9,7 +9,14 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http import HttpProcessingError
 
 from stream.errors import InputError, LimitError
-from stream.limits import MAX_FIELD, MAX_JSON, MAX_PARTS, MAX_VIDEO, UPLOAD_TIMEOUT
+from stream.limits import (
+    MAX_FIELD,
+    MAX_JSON,
+    MAX_JSON_VALUES,
+    MAX_PARTS,
+    MAX_VIDEO,
+    UPLOAD_TIMEOUT,
+)
 from stream.server.http import read_body
 
 CHUNK = 256 * 1024
@@ -40,6 +47,11 @@ async def read(request: web.Request, video: str, target: Path) -> dict[str, Any]
 
 
 def _object(body: bytes) -> dict[str, Any]:
+    if body.count(b",") > MAX_JSON_VALUES:
+        raise LimitError(
+            f"the JSON holds more than {MAX_JSON_VALUES} values; send a video as base64, or as "
+            "multipart"
+        )
     try:
         found = json.loads(body)
     except (ValueError, RecursionError) as error:

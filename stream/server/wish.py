@@ -10,6 +10,7 @@ from stream.errors import OfferError
 from stream.limits import MAX_SDP
 from stream.network import IceServer
 from stream.server import trickle
+from stream.server.access import was_passed_on
 from stream.server.connection import Connection
 from stream.server.gate import GATE
 from stream.server.http import read_body
@@ -82,7 +83,7 @@ async def patch(request: web.Request, id: str, connection: Connection) -> web.Re
 
 def reached_at(request: web.Request) -> str | None:
     """The address of this server that the client has reached; None: not known."""
-    if request.headers.keys() & {"Forwarded", "X-Forwarded-For", "Via"}:
+    if was_passed_on(request):
         return None  # that of a reverse proxy's connection
     name = request.transport.get_extra_info("sockname") if request.transport else None
     if not isinstance(name, tuple):

@@ -43,14 +43,15 @@ class Finder:
     def __init__(self, load: Callable[[], Detector], patience: float = 0.0) -> None:
         self.patience = patience
         self.busy = 0
-        self._error: ModelError | None = None
+        self._error = ""
         self._queue: queue.Queue[tuple[Future[list[Found]], Image, str]] = queue.Queue(MAX_SEARCHES)
         threading.Thread(target=self._work, args=(load,), name="finder", daemon=True).start()
 
     def check(self) -> None:
         """Raise ModelError if the detector could not be loaded."""
-        if self._error is not None:
-            raise self._error
+        if self._error:
+            # A new one each time: raised again, an error keeps the frames of every time.
+            raise ModelError(self._error)
 
     def ask(self, image: Image, phrase: str) -> "Future[list[Found]]":
         """What the phrase names on a picture. Raises Busy, ModelError; the future raises
@@ -73,7 +74,7 @@ class Finder:
             if not future.set_running_or_notify_cancel():
                 continue  # whoever asked has given up
             if found is None:
-                future.set_exception(self._error or ModelError("there is no detector"))
+                future.set_exception(ModelError(self._error))
                 continue
             began = time.monotonic()
             try:
@@ -92,11 +93,11 @@ class Finder:
             return load()
         except SegstreamError as error:
             log.error("%s", error)
-            self._error = ModelError(str(error))
+            self._error = str(error) or "there is no detector"
         except Exception as error:
             log.exception("the detector of phrases cannot be used")
             name = type(error).__name__
-            self._error = ModelError(f"the detector of phrases cannot be used: {name}"[:300])
+            self._error = f"the detector of phrases cannot be used: {name}"[:300]
         return None
 
 

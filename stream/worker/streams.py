@@ -152,7 +152,8 @@ class Streams:
             if (stream := self._streams.get(session)) is None:
                 return
             if self._broken is not None:
-                raise self._broken
+                # A new one each time: raised again, an error keeps the frames of every time.
+                raise ModelError(str(self._broken))
             if len(stream.commands) >= MAX_COMMANDS:
                 raise LimitError(f"{MAX_COMMANDS} commands wait already; try again in a moment")
             stream.commands[token] = _Pending(command)

@@ -1,0 +1,150 @@
+"""The jobs of one server when something goes wrong around them: the database, a cancel, the end."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rtc_client import eventually
+
+from stream.database import Database
+from stream.jobs import manager, process
+from stream.jobs.manager import Jobs
+from stream.jobs.store import CANCELLED, DONE, RUNNING, Job, new_id
+from stream.server import jobs as routes
+from stream.server.keys import Keys
+from stream.settings import Settings
+
+FOUND = {"duration": 1.0, "frames": 5}
+REQUEST: dict[str, Any] = {"prompts": [{"point": [1, 1]}]}
+
+
+class Work:
+    """Stands for the process of a job. go: what it waits for."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.running = 0
+
+    async def __call__(self, module: str, orders: Any, silence: float, heard: Any) -> Any:
+        self.running += 1
+        heard({"frames": 2})
+        await self.go.wait()
+        (Path(orders["output"]) / "video.mp4").write_bytes(b"video")
+        return {"seconds": 1.0, "frames": 5}
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    made = Work()
+    monkeypatch.setattr(manager.process, "run", made)
+    return made
+
+
+@pytest.fixture
+async def jobs(tmp_path: Path) -> AsyncIterator[Jobs]:
+    database = Database(tmp_path)
+    made = Jobs(database, Keys(database), Settings())
+    yield made
+    async with asyncio.timeout(10):
+        await made.stop()
+    database.close()
+
+
+async def queue(jobs: Jobs, key: str | None = None) -> Job:
+    id = new_id()
+    folder = await jobs.new_folder(id)
+    (folder / "input").write_bytes(b"video")
+    return await jobs.submit(id, key, False, FOUND, REQUEST)
+
+
+async def state(jobs: Jobs, job: Job) -> str:
+    found = await jobs.get(job.id, job.key)
+    assert found is not None
+    return found.state
+
+
+async def test_a_job_without_exports_has_the_usual_one(jobs: Jobs, work: Work) -> None:
+    job = await queue(jobs)
+    assert routes.describe(jobs, job)["state"] == "queued"
+    await jobs.start()
+    work.go.set()
+    done = await jobs.ended(job.id)
+    results = routes.describe(jobs, done)["results"]
+    assert [found["name"] for found in results] == ["video.mp4"]
+
+
+async def test_a_database_that_fails_for_a_while_ends_no_worker(
+    jobs: Jobs, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does while the disk is full, or another program holds its lock."""
+    monkeypatch.setattr(manager, "RETRY", 0.05)
+    for name in ("take", "end"):
+        left, good = [3], getattr(jobs.store, name)
+
+        def failing(*given: Any, good: Any = good, left: list[int] = left) -> Any:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise sqlite3.OperationalError("database or disk is full")
+            return good(*given)
+
+        monkeypatch.setattr(jobs.store, name, failing)
+    key = jobs.keys.create("k", credits=10_000)
+    job = await queue(jobs, key.split("_")[1])
+    await jobs.start()
+    work.go.set()
+    async with asyncio.timeout(10):
+        assert (await jobs.ended(job.id)).state == DONE
+    assert work.running == 1
+    assert jobs.keys.check(key).credits == 9_000
+
+
+async def test_a_cancel_that_comes_too_late_takes_no_results_away(jobs: Jobs, work: Work) -> None:
+    before = await queue(jobs)
+    await jobs.start()
+    work.go.set()
+    done = await jobs.ended(before.id)
+    await jobs.cancel(before)  # as who asked before it ended knows it
+    assert await state(jobs, before) == DONE
+    (path,) = jobs.results(done).values()
+    assert path.read_bytes() == b"video"
+
+
+async def test_the_end_of_the_server_is_not_taken_for_the_cancel_of_a_job(
+    jobs: Jobs, work: Work
+) -> None:
+    job = await queue(jobs)
+    await jobs.start()
+    await eventually(lambda: work.running)
+    assert await state(jobs, job) == RUNNING
+    await jobs.cancel(job)
+    for task in jobs._tasks:  # as `stop` does
+        task.cancel()
+    _, still = await asyncio.wait(jobs._tasks, timeout=10)
+    assert not still
+    assert await state(jobs, job) == CANCELLED
+
+
+SLOW_TO_END = """
+import atexit, os, time
+from stream.jobs import talk
+def work(orders, reports):
+    reports.say(seconds=1.0, frames=5)
+    atexit.register(time.sleep, 30)
+if __name__ == "__main__":
+    raise SystemExit(talk.main(work))
+"""
+
+
+async def test_a_process_that_is_slow_to_end_has_done_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside live sessions a job gets so little of a CPU that its own end takes long."""
+    (tmp_path / "slow_to_end.py").write_text(SLOW_TO_END)
+    paths = [str(tmp_path), str(Path(__file__).parents[1])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setattr(process, "END_TIMEOUT", 0.2)
+    assert await process.run("slow_to_end", {}, 30) == {"seconds": 1.0, "frames": 5}

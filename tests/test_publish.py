@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from fake_tracker import bright_supervisor
+from receiver_process import Process
 from rtc_client import Flash, Scene, Tone, eventually
 from rtsp_camera import HEIGHT, WIDTH, Camera, free_port, missing, write_clip
 from test_cameras import Http, add_camera, square, state
@@ -59,33 +59,6 @@ def recorder(tmp_path: Path) -> Iterator[Camera]:
     recorder.start()
     yield recorder
     recorder.kill()
-
-
-class Process:
-    """A receiver that can be killed."""
-
-    def __init__(self, script: str, *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / script), *arguments],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
-        self.lines: list[str] = []
-
-    def read(self) -> list[str]:
-        """All lines so far."""
-        assert self._process.stdout is not None
-        while line := self._process.stdout.readline():
-            self.lines.append(line.decode())
-        return self.lines
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait(10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
 
 
 async def publication(http: Http, name: str = "film") -> dict[str, Any]:

@@ -303,6 +303,7 @@ class Session:
         Raises EffectError, MediaError, PromptError.
         """
         await self._loop.run_in_executor(self._pool, self._set_stack, (effect,), {})
+        self.tell_state()
         for word in words:
             self._ask_for(None, word)
         if effect.hides_background:

@@ -3,6 +3,7 @@
 import { Effects } from "./effects.js";
 import { Objects } from "./objects.js";
 import { Prompts } from "./prompts.js";
+import { Publications } from "./publications.js";
 import { Session } from "./session.js";
 import { explain } from "./server_cameras.js";
 import { listen } from "./shortcuts.js";
@@ -25,15 +26,11 @@ const stage = new Stage({
   point: (...asked) => whenShown(() => prompts.point(...asked)),
   box: (...asked) => whenShown(() => prompts.box(...asked)),
 });
-const prompts = new Prompts({
-  session,
-  objects,
-  stage,
-  toasts,
-  announce: (text) => (find("#announce").textContent = text),
-});
+const announce = (text) => (find("#announce").textContent = text);
+const prompts = new Prompts({ session, objects, stage, toasts, announce });
 const effects = new Effects(session);
 const words = new Words((text) => whenShown(() => prompts.word(text)));
+new Publications({ session, sources, announce });
 new Stats(session);
 let hadObjects = false;
 

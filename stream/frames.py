@@ -15,7 +15,8 @@ class Frame:
     picture: any pixel format; never written to, the decoder may still refer to it.
     index: position in the source, from 0; pictures that are dropped later count.
     pts: presentation time in units of `time_base` seconds.
-    received: time.monotonic() when the picture was decoded.
+    received: time.monotonic() when the last of its data came; where that is not known, when it was
+    decoded.
     """
 
     picture: av.VideoFrame

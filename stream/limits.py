@@ -340,6 +340,13 @@ PUBLISH_WINDOW = 4
 """Pictures on their way through the process that sends them: the rest waits, and is dropped, where
 it can be counted."""
 
+PUBLISH_SOUND_WINDOW = 25
+"""Frames of sound, of 20 ms, on their way through that process: as long as the sound is that
+PUBLISH_BUFFER holds back with the pictures; what comes on top is dropped."""
+
+SOUND_SILENCE = 1.0
+"""A source whose last sound was so long ago has none: a connection is begun without."""
+
 PUBLISH_KEYFRAME = 2.0
 """Seconds between two key frames of what cannot ask for them (RTSP, RTMP, SRT): who begins to watch
 behind the target waits no longer, and services that cut the stream into files ask for 2."""

@@ -25,6 +25,9 @@ DOWN_AFTER, UP_AFTER = 1.0, 5.0
 severe, the next step down does not wait for that: at 2560x1440 with one core of two taken away,
 seven steps took 14 s, in which pictures got up to 645 ms old."""
 
+FOLLOW, FADE = 0.1, 0.8
+"""How far a quick piece of work moves an expected time, and what each skipped one leaves of it."""
+
 LONGEST_WAIT = 60.0
 """Seconds before a step up, when the last ones did not hold."""
 
@@ -141,3 +144,19 @@ class Ages:
         """The 90th percentile, 0 without any; begins afresh."""
         ages, self._ages = sorted(self._ages), []
         return ages[int(0.9 * (len(ages) - 1))] if ages else 0.0
+
+
+@dataclass(slots=True)
+class Expected:
+    """How long the next piece of some work will take, in seconds, by those before: a machine that
+    has just become slow is believed at once, one that has become faster after a while."""
+
+    seconds: float = 0.0
+
+    def took(self, seconds: float) -> None:
+        self.seconds = max(seconds, self.seconds + FOLLOW * (seconds - self.seconds))
+
+    def skipped(self) -> None:
+        """It was not done, for it would take too long: what nothing confirms is believed less, so
+        that it is tried again."""
+        self.seconds *= FADE

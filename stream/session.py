@@ -28,6 +28,7 @@ from stream.fanout import Fanout
 from stream.frames import Frame, Masks
 from stream.limits import (
     KEPT_SIDE,
+    MAX_AGE,
     MAX_COMMANDS,
     MAX_OBJECTS,
     MAX_SIDE,
@@ -53,6 +54,7 @@ from stream.messages import (
 )
 from stream.meter import Meter
 from stream.metrics import FRAMES_DROPPED, STAGE_SECONDS
+from stream.overload import Expected
 from stream.prompts import Box, Point, Text
 from stream.settings import MAX_BITRATE
 from stream.track.words import PERSON, resolve
@@ -118,6 +120,7 @@ class Session:
         self._was_prompted = False
         self._tracked = NOTHING_TRACKED
         self._meter = Meter()
+        self._composing = Expected()
         self._has_complained = False
         self.tracker_interval = 0.0
         self._submitted = 0.0
@@ -183,8 +186,8 @@ class Session:
         if on_event in self._followers:
             self._followers.remove(on_event)
 
-    def receive(self, picture: av.VideoFrame) -> None:
-        """Take the next picture of the stream."""
+    def receive(self, picture: av.VideoFrame, arrived: float | None = None) -> None:
+        """Take the next picture of the stream. arrived: when its data had come; None: now."""
         self.last_picture = time.monotonic()
         self._meter.arrived += 1
         if max(picture.width, picture.height) > MAX_SIDE:
@@ -201,7 +204,7 @@ class Session:
             self._index,
             picture.pts or 0,
             picture.time_base or Fraction(1, 90_000),
-            self.last_picture,
+            self.last_picture if arrived is None else arrived,
         )
         self._index += 1
         self._size = (picture.width, picture.height)
@@ -310,6 +313,7 @@ class Session:
         Raises EffectError, MediaError, PromptError.
         """
         await self._loop.run_in_executor(self._pool, self._set_stack, (effect,), {})
+        self.tell_state()
         for word in words:
             self._ask_for(None, word)
         if effect.hides_background:
@@ -405,8 +409,10 @@ class Session:
                 frame = await self._arrived.get()
             except MailboxClosedError:
                 return
-            masks, age = self._masks_for(frame)
             begins = time.monotonic()
+            if self._comes_too_late(frame, begins):
+                continue
+            masks, age = self._masks_for(frame)
             try:
                 picture = await self._loop.run_in_executor(
                     self._pool, self._compositor.compose, frame.picture, masks, frame.index, age
@@ -420,11 +426,24 @@ class Session:
                 continue
             STAGE_SECONDS["wait"].observe(begins - frame.received)
             STAGE_SECONDS["compose"].observe(time.monotonic() - begins)
+            self._composing.took(time.monotonic() - begins)
             self._meter.composed += 1
             self._meter.latencies.append(time.monotonic() - frame.received)
             composed = replace(frame, picture=picture)
             self._encoding.put(composed)
             self._meter.left += self._viewers.put(composed)
+
+    def _comes_too_late(self, frame: Frame, now: float) -> bool:
+        """Whether it would be too old to be shown once it is encoded. Who records, or watches
+        without the broadcast, gets it all the same."""
+        if not len(self.broadcast) or len(self._viewers):
+            return False
+        age = now - frame.received
+        if age + self._composing.seconds + self.broadcast.encoding.seconds <= MAX_AGE:
+            return False
+        self._composing.skipped()
+        self.broadcast.skip()
+        return True
 
     def _masks_for(self, frame: Frame) -> tuple[Masks | None, float]:
         """The newest masks, and how many seconds older than the frame their picture is."""

@@ -64,6 +64,18 @@ class Scene(MediaStreamTrack):
         return frame
 
 
+class Flash(Scene):
+    """A dark picture that is white for 100 ms at each full second, when `Tone` beeps."""
+
+    def __init__(self, tone: "Tone") -> None:
+        super().__init__()
+        self._began = tone.began
+
+    def square(self) -> tuple[int, int, int, int]:
+        is_lit = self.sent % self.rate < self.rate // 10
+        return (0, 0, self.width, self.height) if is_lit else (0, 0, 0, 0)
+
+
 class Tone(MediaStreamTrack):
     """Sound in frames of 20 ms at 48 kHz: a beep of 100 ms at each full second."""
 
@@ -72,10 +84,13 @@ class Tone(MediaStreamTrack):
     def __init__(self) -> None:
         super().__init__()
         self.sent = 0
-        self._began = time.monotonic()
+        self.playing = asyncio.Event()
+        self.playing.set()
+        self.began = time.monotonic()
 
     async def recv(self) -> av.AudioFrame:
-        await asyncio.sleep(max(self._began + self.sent * 0.02 - time.monotonic(), 0))
+        await asyncio.sleep(max(self.began + self.sent * 0.02 - time.monotonic(), 0))
+        await self.playing.wait()
         times = (np.arange(960) + self.sent * 960) / 48_000
         sound = np.sin(times * 2 * np.pi * 440) * 12_000 * (times % 1 < 0.1)
         frame = av.AudioFrame.from_ndarray(sound.astype(np.int16)[None], "s16", "mono")

@@ -4,7 +4,8 @@
 Run with the system's Python, whose packages hold GStreamer: rtsp_server.py PORT FOLDER. It plays
 /mjpeg, and what is in the folder as /h264 and /h265, the first also as /udp (over UDP only) and
 /locked (user camera, password s3cret). /any is the one of them that there is. What is published to
-/record, or /record-locked, is written to recorded.h264 in the folder, anew for each connection.
+/record, or /record-locked, is written to recorded.h264 in the folder, anew for each connection;
+what is published to /record-sound, with AAC, to recorded.mkv.
 """
 
 import sys
@@ -34,6 +35,13 @@ RECORD = (
     "! filesink buffer-mode=unbuffered sync=false location={}/recorded.h264"
 )
 
+RECORD_SOUND = (
+    "matroskamux name=mux streamable=true min-index-interval=0 "
+    "! filesink buffer-mode=unbuffered sync=false location={}/recorded.mkv "
+    "rtph264depay name=depay0 ! h264parse ! queue ! mux. "
+    "rtpmp4gdepay name=depay1 ! aacparse ! queue ! mux."
+)
+
 
 def factory(launch, folder):
     made = GstRtspServer.RTSPMediaFactory()
@@ -42,10 +50,10 @@ def factory(launch, folder):
     return made
 
 
-def recorder(folder):
+def recorder(folder, launch=RECORD):
     made = GstRtspServer.RTSPMediaFactory()
     made.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
-    made.set_launch(f"( {RECORD.format(folder)} )")
+    made.set_launch(f"( {launch.format(folder)} )")
     return made
 
 
@@ -80,6 +88,7 @@ def main(port, folder):
     mounts.add_factory("/mjpeg", open_to(factory(MJPEG, folder), "anyone"))
     mounts.add_factory("/record", open_to(recorder(folder), "anyone"))
     mounts.add_factory("/record-locked", open_to(recorder(folder), "camera"))
+    mounts.add_factory("/record-sound", open_to(recorder(folder, RECORD_SOUND), "anyone"))
     if (folder / "h264.mp4").exists():
         mounts.add_factory("/h264", open_to(factory(H264, folder), "anyone"))
         mounts.add_factory("/locked", open_to(factory(H264, folder), "camera"))

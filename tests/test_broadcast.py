@@ -17,6 +17,7 @@ from stream.egress.viewer import Sent, Viewer
 from stream.frames import Frame
 from stream.limits import MAX_AGE, MAX_VIEWER_PICTURES
 from stream.mailbox import Mailbox, MailboxClosedError
+from stream.overload import FADE
 
 
 def sent(keyframe: bool, size: int = 1000) -> Sent:
@@ -217,6 +218,24 @@ async def test_old_pictures_are_not_sent() -> None:
     await watched.show(1)
     assert watched.shown(viewer) == [0, 1, 4]
     assert watched.broadcast.drops.late == 2
+    await watched.broadcast.close()
+
+
+async def test_a_picture_that_would_be_too_old_when_it_is_encoded_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched()
+    watched.broadcast.start()
+    viewer = watched.watch("H264")
+    await watched.show(1)
+    watched.broadcast.encoding.seconds = 0.2
+    await watched.show(1, late=MAX_AGE - 0.1)
+    assert watched.broadcast.drops.late == 1
+    assert watched.broadcast.encoding.seconds == pytest.approx(0.2 * FADE)
+    watched.broadcast.encoding.seconds = 10.0
+    await watched.show(30)
+    assert watched.broadcast.encoded > 5, "it is tried again, for the time may have been wrong"
+    assert watched.shown(viewer)[0] == 0
     await watched.broadcast.close()
 
 

@@ -77,6 +77,14 @@ def square(picture: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) > 120)
 
 
+async def test_a_camera_says_from_the_first_which_effect_it_has(http: Http, clip: Path) -> None:
+    told = await add_camera(http, name="film", url=str(clip), effect="blur")
+    assert told["effect"] == "blur"
+    for _ in range(5):
+        assert (await state(http, "film"))["effect"] == "blur"
+        await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize(
     "given",
     [

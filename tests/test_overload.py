@@ -2,6 +2,8 @@
 
 from itertools import pairwise
 
+import pytest
+
 from stream.overload import (
     DOWN_AFTER,
     LADDER,
@@ -10,6 +12,7 @@ from stream.overload import (
     TOO_OLD,
     UP_AFTER,
     Ages,
+    Expected,
     Load,
     Overload,
 )
@@ -115,3 +118,20 @@ def test_ages_are_summed_up_and_bounded() -> None:
         ages.add(at / 1000)
     assert 0.85 < ages.take() < 0.95
     assert ages.take() == 0.0
+
+
+def test_a_slow_machine_is_believed_at_once_and_a_quick_one_later() -> None:
+    expected = Expected()
+    expected.took(0.1)
+    assert expected.seconds == 0.1
+    expected.took(0.02)
+    assert 0.08 < expected.seconds < 0.1
+    for _ in range(60):
+        expected.took(0.02)
+    assert expected.seconds == pytest.approx(0.02, abs=0.001)
+    expected.took(5.0)
+    skips = 0
+    while expected.seconds > 0.1:
+        expected.skipped()
+        skips += 1
+    assert skips < 30, "after a second it is tried again"

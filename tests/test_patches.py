@@ -185,11 +185,22 @@ def test_aiortc_asks_once_for_a_missing_packet() -> None:
 def test_pictures_that_one_packet_completes_keep_their_distance_in_time() -> None:
     waiting = decoding.EncodedPictures(threading.Event())
     pictures = [Picture((2**32 - 6000 + index * 3000) % 2**32, b"\x01") for index in range(4)]
-    released = jitter.Released(pictures[-1], pictures[:-1])
+    released = jitter.Released(pictures[-1], pictures[:-1], at=5.0)
     released.timestamp = 90_000  # as aiortc maps it
     waiting.put((codec("VP8"), released))
     taken = [waiting.get() for _ in range(waiting.qsize())]
     assert [each[1].timestamp for each in taken if each] == [81_000, 84_000, 87_000, 90_000]
+    assert [each[1].at for each in taken if each] == [5.0] * 4
+
+
+@pytest.mark.parametrize("name", ["VP8", "H264"])
+def test_a_picture_tells_when_its_data_had_come(name: str) -> None:
+    decoder = decoding.limited_decoder(codec(name))
+    for index, frame in enumerate(encoded(name, 3)):
+        [picture] = decoder.decode(jitter.Arrived(frame.data, frame.timestamp, index + 0.5))
+        assert picture.opaque == index + 0.5
+    [without] = get_decoder(codec(name)).decode(encoded(name, 1)[0])
+    assert without.opaque is None, "the patch can go when aiortc says it"
 
 
 async def test_remote_tracks_keep_the_newest_pictures() -> None:

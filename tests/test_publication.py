@@ -10,7 +10,16 @@ from stream.egress import target, writer_messages
 from stream.egress.bitrate import FLOOR, HEADROOM, START
 from stream.egress.publication import Failure, Phase, Progress, UploadRate, classify
 from stream.egress.target import Kind
-from stream.egress.writer_messages import Closed, End, Open, Picture, Ready, Written
+from stream.egress.writer_messages import (
+    Closed,
+    End,
+    Open,
+    Picture,
+    Ready,
+    Sound,
+    SoundFormat,
+    Written,
+)
 from stream.errors import InputError
 from stream.limits import LONGEST_WAIT, SHORTEST_WAIT, STEADY_AFTER
 
@@ -141,9 +150,17 @@ def test_the_rate_falls_with_a_slow_network_and_comes_back() -> None:
 
 def test_messages_arrive_as_they_were_sent() -> None:
     order, picture = Open("rtmp://h/a/" + "ä" * 1000, Kind.RTMP), Picture(5, 90_000, True)
-    pipe = io.BytesIO(b"".join(map(writer_messages.encode, (order, picture))) + b"12345")
+    loud, sound = Open("rtmp://h/a", Kind.RTMP, SoundFormat(48_000, 2)), Sound(4, 90_020)
+    pipe = io.BytesIO(
+        b"".join(map(writer_messages.encode, (order, picture)))
+        + b"12345"
+        + b"".join(map(writer_messages.encode, (loud, sound)))
+        + b"abcd"
+    )
     assert writer_messages.read_order(pipe) == (order, b"")
     assert writer_messages.read_order(pipe) == (picture, b"12345")
+    assert writer_messages.read_order(pipe) == (loud, b"")
+    assert writer_messages.read_order(pipe) == (sound, b"abcd")
     assert writer_messages.read_order(pipe) is None
     assert writer_messages.read_order(io.BytesIO(writer_messages.encode(End()))) == (End(), b"")
     for report in (Ready(), Written(), Closed(Failure.CLOSED, "why")):

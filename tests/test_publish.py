@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from fake_tracker import bright_supervisor
-from rtc_client import Scene, Tone, eventually
+from receiver_process import Process
+from rtc_client import Flash, Scene, Tone, eventually
 from rtsp_camera import HEIGHT, WIDTH, Camera, free_port, missing, write_clip
 from test_cameras import Http, add_camera, square, state
 from test_metrics import scrape
@@ -29,6 +29,14 @@ from stream.settings import Settings
 ROOT = Path(__file__).parents[1]
 ARTEFACTS = ROOT / "tests" / "artefacts"
 WAIT = 40.0
+
+IN_STEP = 0.080
+"""Seconds between sound and picture. ITU-R BT.1359 has people notice 45 ms of early sound and 125
+of late; a picture takes 33 until the next."""
+
+WITHOUT_CNAME = 0.2
+"""GStreamer puts streams in step by sender reports with a CNAME, which FFmpeg's muxer leaves out:
+there what arrives together is together, and sound comes 0.1 s later."""
 
 
 @pytest.fixture(scope="module")
@@ -51,33 +59,6 @@ def recorder(tmp_path: Path) -> Iterator[Camera]:
     recorder.start()
     yield recorder
     recorder.kill()
-
-
-class Process:
-    """A receiver that can be killed."""
-
-    def __init__(self, script: str, *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / script), *arguments],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert self._process.stdout is not None
-        os.set_blocking(self._process.stdout.fileno(), False)
-        self.lines: list[str] = []
-
-    def read(self) -> list[str]:
-        """All lines so far."""
-        assert self._process.stdout is not None
-        while line := self._process.stdout.readline():
-            self.lines.append(line.decode())
-        return self.lines
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait(10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
 
 
 async def publication(http: Http, name: str = "film") -> dict[str, Any]:
@@ -234,7 +215,7 @@ async def test_rtmp_is_taken_by_ffmpeg_killed_and_found_again(
 ) -> None:
     url = f"rtmp://127.0.0.1:{free_port()}/live/s3cret-key"
     picture = tmp_path / "picture.png"
-    receiver = Process("rtmp_receiver.py", url, str(picture))
+    receiver = Process("stream_receiver.py", url, str(picture))
     try:
         await eventually(receiver.read)
         await add_camera(http, name="film", url=str(clip), effect="none", publish=[url])
@@ -249,7 +230,7 @@ async def test_rtmp_is_taken_by_ffmpeg_killed_and_found_again(
         assert 0.05 < share_of_square(shown) < 0.2
         receiver.kill()
         await until(http, state="waiting")
-        receiver = Process("rtmp_receiver.py", url, str(picture))
+        receiver = Process("stream_receiver.py", url, str(picture))
         await until(http, state="live")
         await eventually(lambda: len(receiver.read()) > 20, WAIT)
     finally:
@@ -348,6 +329,139 @@ async def test_the_publications_of_a_camera_end_with_it(
     assert (await http.delete("/cameras/film")).status == 204
     assert writers() == 0
     assert (await scrape(http))["segstream_publications", "live"] == 0
+
+
+async def begin_session(http: Http, video: Scene, tone: Tone | None) -> Party:
+    publisher = Party(*(track for track in (video, tone) if track is not None))
+    await publisher.begin(http, "/whip?session=studio&effect=none")
+    return publisher
+
+
+async def publish_session(http: Http, url: str) -> None:
+    async with http.post("/sessions/studio/publications", json={"url": url}) as response:
+        assert response.status == 201
+
+
+async def session_until(http: Http, **wanted: object) -> dict[str, Any]:
+    """As `until`, of the session."""
+    for _ in range(int(WAIT / 0.05)):
+        async with http.get("/sessions/studio/publications") as response:
+            [found] = (await response.json())["publications"]
+        if all(found[key] == value for key, value in wanted.items()):
+            return dict(found)
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{found} never became {wanted}")
+
+
+def apart(flashes: list[float], beeps: list[float]) -> float:
+    """Seconds from the flashes to the beeps, both of which come once a second: the median."""
+    assert flashes
+    assert beeps
+    return float(
+        np.median([min((beep - flash for beep in beeps), key=abs) for flash in flashes[1:-1]])
+    )
+
+
+def onsets(times: list[float]) -> list[float]:
+    """The first of each second's."""
+    return [time for last, time in zip([-9.0, *times], times, strict=False) if time - last > 0.5]
+
+
+def parsed(receiver: Process) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in receiver.read()[1:]]
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "rtsp"])
+async def test_sound_is_in_step_with_the_picture_also_the_second_time(
+    http: Http, tmp_path: Path, scheme: str
+) -> None:
+    url = f"{scheme}://127.0.0.1:{free_port()}/live/key"
+    receiver = Process("stream_receiver.py", url, str(tmp_path / "picture.png"))
+    tone = Tone()
+    source = await begin_session(http, Flash(tone), tone)
+    try:
+        await eventually(receiver.read)
+        await publish_session(http, url)
+        assert (await session_until(http, state="live"))["sound"]
+        await is_in_step(receiver)
+        receiver.kill()
+        await session_until(http, state="waiting")
+        receiver = Process("stream_receiver.py", url, str(tmp_path / "picture.png"))
+        assert (await session_until(http, state="live"))["sound"]
+        await is_in_step(receiver)
+    finally:
+        receiver.kill()
+        await source.close()
+
+
+async def is_in_step(receiver: Process) -> None:
+    """After six seconds of what tests/stream_receiver.py tells of `Flash` and `Tone`."""
+
+    def heard() -> tuple[list[float], list[float]]:
+        told = parsed(receiver)
+        bright = [one["seconds"] for one in told if one.get("brightness", 0) > 120]
+        loud = [one["loud"] for one in told if one.get("loud") is not None]
+        return onsets(bright), onsets(loud)
+
+    await eventually(lambda: min(map(len, heard())) > 5, WAIT)
+    off = apart(*heard())
+    print(f"\nsound {off * 1e3:+.0f} ms after the picture")
+    assert abs(off) < IN_STEP
+    times = [one["sound"] for one in parsed(receiver) if "sound" in one]
+    assert np.median(np.diff(times)) == pytest.approx(1024 / 48_000, abs=0.002)
+
+
+async def test_gstreamer_records_the_sound(http: Http, recorder: Camera, tmp_path: Path) -> None:
+    tone = Tone()
+    source = await begin_session(http, Flash(tone), tone)
+    try:
+        await eventually(lambda: tone.sent > 30)
+        await publish_session(http, recorder.url("record-sound"))
+        assert (await session_until(http, state="live"))["sound"]
+        began = tone.sent
+        await eventually(lambda: tone.sent > began + 400, WAIT)
+        async with http.delete("/sessions/studio/publications/1") as response:
+            assert response.status == 204
+        bright, loud = [], []
+        with av.open(str(tmp_path / "recorded.mkv")) as file:
+            for frame in file.decode(video=0, audio=0):
+                assert frame.pts is not None
+                seconds = float(frame.pts * frame.time_base)
+                if isinstance(frame, av.VideoFrame):
+                    if frame.to_ndarray(format="gray").mean() > 120:
+                        bright.append(seconds)
+                elif np.abs(frame.to_ndarray()[0]).max() > 0.05:
+                    loud.append(seconds)
+        off = apart(onsets(bright), onsets(loud))
+        print(f"\nsound {off * 1e3:+.0f} ms after the picture")
+        assert abs(off) < WITHOUT_CNAME
+    finally:
+        await source.close()
+
+
+async def test_a_session_without_sound_is_published_without(http: Http, tmp_path: Path) -> None:
+    """Until it has some: then the target is connected to anew, once."""
+    url = f"rtmp://127.0.0.1:{free_port()}/live/key"
+    receiver = Process("stream_receiver.py", url, str(tmp_path / "picture.png"))
+    tone = Tone()
+    tone.playing.clear()
+    source = await begin_session(http, Scene(), tone)
+    try:
+        await eventually(receiver.read)
+        await publish_session(http, url)
+        assert not (await session_until(http, state="live"))["sound"]
+        await eventually(lambda: len(parsed(receiver)) > 30, WAIT)
+        assert not any("sound" in one for one in parsed(receiver))
+        tone.playing.set()
+        await session_until(http, sound=True)
+        receiver.kill()
+        receiver = Process("stream_receiver.py", url, str(tmp_path / "picture.png"))
+        await session_until(http, sound=True, state="live")
+        await eventually(lambda: any("sound" in one for one in parsed(receiver)), WAIT)
+        assert any("seconds" in one for one in parsed(receiver))
+    finally:
+        receiver.kill()
+        await source.close()
 
 
 async def test_a_session_is_published_with_its_sound_and_ends(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -19,7 +20,7 @@ import stream.session
 from stream.compose.effects import Effect
 from stream.errors import EffectError, LimitError, MediaError, PromptError, UnknownObject
 from stream.frames import Frame
-from stream.limits import MAX_COMMANDS, MAX_UPLOADS
+from stream.limits import MAX_AGE, MAX_COMMANDS, MAX_UPLOADS
 from stream.messages import (
     Accepted,
     AddBox,
@@ -256,6 +257,25 @@ async def test_stale_masks_hide_all_but_only_where_the_background_is_hidden(
     age = stage.stats().mask_age_ms
     assert age is not None
     assert age > 200
+
+
+async def test_what_would_be_too_old_is_not_composited_for_the_broadcast(stage: Stage) -> None:
+    session = stage.session
+    viewer = session.broadcast.join("H264")
+    session.receive(picture(0), time.monotonic() - MAX_AGE - 0.1)
+    assert (await stage.output.get()).index == 0, "who records gets it"
+    await eventually(lambda: session.broadcast.drops.late == 1)
+    session.unwatch(stage.output)
+    session.receive(picture(1), time.monotonic() - MAX_AGE - 0.1)
+    await eventually(lambda: session.broadcast.drops.late == 2)
+    session.receive(picture(2), time.monotonic() - 0.01)
+    assert (await viewer.get()).frame.index == 2
+    session.broadcast.leave(viewer)
+
+
+async def test_who_follows_is_told_the_effect_that_it_begins_with(stage: Stage) -> None:
+    await stage.session.begin_with(Effect("pixelate"))
+    assert stage.told(State)[-1].effect == Effect("pixelate")
 
 
 async def test_what_is_thinned_out_costs_no_compositing(stage: Stage) -> None:

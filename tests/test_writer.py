@@ -20,8 +20,15 @@ from stream.child import Child, ChildDied
 from stream.egress import publisher
 from stream.egress.encoder import Encoded, H264Encoder, Target
 from stream.egress.target import Kind
-from stream.egress.writer import LONGEST_CALL, Output
-from stream.egress.writer_messages import MAX_LINE, Open, Picture, encode
+from stream.egress.writer import LONGEST_CALL, OPTIONS, Output
+from stream.egress.writer_messages import (
+    MAX_LINE,
+    Open,
+    Picture,
+    Sound,
+    SoundFormat,
+    encode,
+)
 from stream.server.app import create_app
 from stream.settings import Settings
 
@@ -69,6 +76,97 @@ def test_flv_of_another_size_is_another_connection(tmp_path: Path) -> None:
     with av.open(str(path)) as file:  # opened, so begun, anew
         shown = [(frame.width, frame.height) for frame in file.decode(video=0)]
     assert shown == [(128, 96)] * 5
+
+
+STEREO = SoundFormat(48_000, 2)
+BEEP = 0.5
+"""Seconds after the first picture at which `hear` beeps."""
+
+
+def hear(output: Output, frames: range, shift: int = 0) -> None:
+    """Frames of 20 ms, from 90,000 on as in `write`; shift: of their times, in 1/90000 s."""
+    for index in frames:
+        times = np.arange(index * 960, (index + 1) * 960) / 48_000
+        wave = np.sin(times * 2 * np.pi * 440) * 12_000 * ((times >= BEEP) & (times < BEEP + 0.1))
+        data = np.repeat(wave.astype(np.int16), 2).tobytes()
+        output.hear(Sound(len(data), 90_000 + index * 1800 + shift), data)
+
+
+def sounds(path: Path) -> tuple[list[float], float]:
+    """When each decoded frame of sound begins, and when the beep does."""
+    times, beep = [], None
+    with av.open(str(path)) as file:
+        for frame in file.decode(audio=0):
+            assert frame.pts is not None
+            times.append(float(frame.pts * frame.time_base))
+            loud = np.flatnonzero(np.abs(frame.to_ndarray()[0]) > 0.05)
+            if beep is None and loud.size:
+                beep = times[-1] + int(loud[0]) / frame.sample_rate
+    assert beep is not None
+    return times, beep
+
+
+@pytest.mark.parametrize(("kind", "name"), [(Kind.RTMP, "a.flv"), (Kind.SRT, "a.ts")])
+def test_sound_keeps_its_time_beside_the_pictures(tmp_path: Path, kind: Kind, name: str) -> None:
+    path = tmp_path / name
+    output = Output(Open(str(path), kind, STEREO))
+    hear(output, range(3))  # nobody has a picture to it
+    pictures = encoded([(64, 48)] * 30)
+    write(output, pictures[:15])
+    hear(output, range(-3, 40))
+    write(output, pictures[15:], 15)
+    output.close()
+    times, beep = sounds(path)
+    assert beep == pytest.approx(BEEP, abs=0.003)
+    assert times[0] == pytest.approx(0, abs=0.022)
+    assert np.diff(times) == pytest.approx(1024 / 48_000, abs=0.002)
+
+
+def test_sound_that_was_lost_leaves_a_gap_and_none_comes_twice(tmp_path: Path) -> None:
+    path = tmp_path / "a.flv"
+    output = Output(Open(str(path), Kind.RTMP, STEREO))
+    write(output, encoded([(64, 48)] * 30))
+    hear(output, range(10))
+    hear(output, range(15, 40))
+    hear(output, range(20, 40))
+    output.close()
+    times, beep = sounds(path)
+    assert beep == pytest.approx(BEEP, abs=0.025), "the encoder's frame takes in the gap's edge"
+    assert max(np.diff(times)) == pytest.approx(0.121, abs=0.025)
+    assert times[-1] < 0.8
+
+
+def test_pictures_wait_for_no_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPTIONS[Kind.RTMP], "flush_packets", "1")
+    path = tmp_path / "a.flv"
+    output = Output(Open(str(path), Kind.RTMP, STEREO))
+    pictures = encoded([(64, 48)] * 40)
+    write(output, pictures[:20])
+    hear(output, range(30))
+    write(output, pictures[20:30], 20)
+    sizes = []
+    for index, picture in enumerate(pictures[30:], 30):
+        write(output, [picture], index)
+        sizes.append(path.stat().st_size)
+    assert min(np.diff(sizes)) > 0
+    output.close()
+
+
+def test_sound_that_begins_later_is_another_connection(tmp_path: Path) -> None:
+    before, after = tmp_path / "before.flv", tmp_path / "after.flv"
+    output = Output(Open(str(before), Kind.RTMP))
+    pictures = encoded([(64, 48)] * 30)
+    write(output, pictures[:5])
+    hear(output, range(5))
+    output.order = Open(str(after), Kind.RTMP, STEREO)
+    write(output, pictures[5:9], 5)
+    write(output, pictures, 9)
+    hear(output, range(15, 60), shift=9 * 3000)
+    output.close()
+    with av.open(str(before)) as file:
+        assert not file.streams.audio
+        assert sum(1 for _ in file.decode(video=0)) == 9
+    assert sounds(after)[1] == pytest.approx(BEEP, abs=0.025)
 
 
 class Deaf:

@@ -15,7 +15,7 @@ from stream.frames import Frame
 from stream.limits import MAX_AGE
 from stream.mailbox import Mailbox, MailboxClosedError
 from stream.metrics import FRAMES_DROPPED
-from stream.overload import LADDER, Ages, Level
+from stream.overload import LADDER, Ages, Expected, Level
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class _Codec:
 
 @dataclass(slots=True)
 class Drops:
-    """Pictures that nobody got. late: older than MAX_AGE. thinned: not even composited, since the
-    machine is overloaded. failed: the encoder raised."""
+    """Pictures that nobody got. late: would have been older than MAX_AGE. thinned: not even
+    composited, since the machine is overloaded. failed: the encoder raised."""
 
     late: int = 0
     thinned: int = 0
@@ -52,6 +52,7 @@ class Broadcast:
 
     frames: read by nobody else. pool: threads that encode, None for the loop's own.
     cap: bits per second. encoded: pictures, each in all codecs. encode_ms: of one, smoothed.
+    encoding: how long the next will take.
     """
 
     frames: Mailbox[Frame]
@@ -61,6 +62,7 @@ class Broadcast:
     drops: Drops = field(default_factory=Drops)
     encoded: int = 0
     encode_ms: float = 0.0
+    encoding: Expected = field(default_factory=Expected)
     ages: Ages = field(default_factory=Ages)
     age: float = 0.0
     """Seconds from a picture's arrival to its being encoded, the newest."""
@@ -137,11 +139,16 @@ class Broadcast:
                 return
             if not self._viewers:
                 continue
-            if time.monotonic() - frame.received > MAX_AGE:
-                self.drops.late += 1
-                FRAMES_DROPPED["late"].inc()
+            if time.monotonic() - frame.received + self.encoding.seconds > MAX_AGE:
+                self.skip()
             else:
                 await self._send(frame)
+
+    def skip(self) -> None:
+        """Count a picture that would be too old once it is encoded."""
+        self.encoding.skipped()
+        self.drops.late += 1
+        FRAMES_DROPPED["late"].inc()
 
     async def _send(self, frame: Frame) -> None:
         pts, target, began = self._timeline.place(frame), self.target, time.monotonic()
@@ -157,6 +164,7 @@ class Broadcast:
                     viewer.offer(sent, target.bitrate)
         now = time.monotonic()
         self.encoded += 1
+        self.encoding.took(now - began)
         self.encode_ms += SMOOTHING * ((now - began) * 1e3 - self.encode_ms)
         self.age = now - frame.received
         self.ages.add(self.age)

@@ -10,11 +10,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import av
 
 from stream.child import Child, ChildDied
-from stream.egress.broadcast import Broadcast
 from stream.egress.publication import MESSAGES, Failure, Phase, Progress, UploadRate
+from stream.egress.sound_clock import SoundClock
 from stream.egress.target import Target
 from stream.egress.viewer import Viewer
 from stream.egress.writer_messages import (
@@ -23,12 +25,22 @@ from stream.egress.writer_messages import (
     End,
     Open,
     Picture,
+    Sound,
+    SoundFormat,
     decode_report,
     encode,
 )
 from stream.errors import InputError
-from stream.limits import PUBLISH_KEYFRAME, PUBLISH_OPEN, PUBLISH_SILENCE, PUBLISH_WINDOW
+from stream.limits import (
+    PUBLISH_KEYFRAME,
+    PUBLISH_OPEN,
+    PUBLISH_SILENCE,
+    PUBLISH_SOUND_WINDOW,
+    PUBLISH_WINDOW,
+    SOUND_SILENCE,
+)
 from stream.mailbox import MailboxClosedError
+from stream.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +52,20 @@ GOODBYE = 1.0
 
 
 class Carrier(Protocol):
-    """sent, dropped: pictures, over all connections."""
+    """sent, dropped: pictures, over all connections. sound_dropped: frames of sound, likewise.
+    has_sound: whether sound goes along at present."""
 
     @property
     def sent(self) -> int: ...
 
     @property
     def dropped(self) -> int: ...
+
+    @property
+    def has_sound(self) -> bool: ...
+
+    @property
+    def sound_dropped(self) -> int: ...
 
     async def carry(self, taken: Callable[[], None]) -> tuple[Failure, str]:
         """One connection from its beginning to its end; returns why it ended.
@@ -89,6 +108,8 @@ class Publisher:
             "live_for": None if since is None else round(now - since, 1),
             "sent": self._carrier.sent,
             "dropped": self._carrier.dropped,
+            "sound": self._carrier.has_sound,
+            "sound_dropped": self._carrier.sound_dropped,
             "reconnects": progress.reconnects,
         }
 
@@ -114,31 +135,65 @@ class Publisher:
             log.info("%s: published to %s", self._name, self.target.shown)
 
 
+class _Fed(NamedTuple):
+    """What is on its way through the process, and since when."""
+
+    at: float
+    is_picture: bool
+
+
 class MuxerCarrier:
     """By FFmpeg's muxer in a process of its own (stream.egress.writer), which shares the encoder of
-    all other viewers. What it cannot send in time is dropped up to the next key frame."""
+    all other viewers. What it cannot send in time is dropped: pictures up to the next key frame.
 
-    def __init__(self, target: Target, broadcast: Broadcast) -> None:
+    Sound goes along once the session has some. When it begins later, the target is connected to
+    anew; nothing ever waits for it.
+    """
+
+    def __init__(self, target: Target, session: Session) -> None:
         self.sent = 0
+        self.sound_dropped = 0
         self._target = target
-        self._broadcast = broadcast
-        self._rate = UploadRate(broadcast.cap)
+        self._session = session
+        self._rate = UploadRate(session.broadcast.cap)
         self._dropped_before = 0
+        self._child: Child | None = None
         self._viewer: Viewer | None = None
-        self._fed: deque[float] = deque()
+        self._opened: Open | None = None
+        self._fed: deque[_Fed] = deque()
         self._room = asyncio.Event()
+        self._clock = SoundClock()
+        self._sound: SoundFormat | None = None
+        self._heard = float("-inf")
 
     @property
     def dropped(self) -> int:
         return self._dropped_before + (self._viewer.dropped if self._viewer else 0)
 
+    @property
+    def has_sound(self) -> bool:
+        return self._opened is not None and self._opened.sound is not None
+
     async def carry(self, taken: Callable[[], None]) -> tuple[Failure, str]:
-        child = await Child.start("stream.egress.writer", max_line=MAX_LINE)
-        self._rate = UploadRate(self._broadcast.cap, self._rate.estimate)
+        session = self._session
+        session.listen(self._hear)  # while the process starts, it shows whether there is sound
+        try:
+            self._child = child = await Child.start("stream.egress.writer", max_line=MAX_LINE)
+            try:
+                return await self._send(child, taken)
+            finally:
+                await child.kill()
+        finally:
+            session.unlisten(self._hear)
+            self._child = self._opened = None
+
+    async def _send(self, child: Child, taken: Callable[[], None]) -> tuple[Failure, str]:
+        broadcast = self._session.broadcast
+        self._rate = UploadRate(broadcast.cap, self._rate.estimate)
+        self._clock = SoundClock()
         self._fed.clear()
-        self._viewer = viewer = self._broadcast.join("H264", guesses=True)
+        self._viewer = viewer = broadcast.join("H264", guesses=True)
         viewer.estimate = self._rate.estimate
-        child.write(encode(Open(self._target.url, self._target.kind)))
         feeding = asyncio.create_task(self._feed(child, viewer))
         try:
             return await self._listen(child, viewer, taken)
@@ -150,22 +205,56 @@ class MuxerCarrier:
         finally:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
-            self._broadcast.leave(viewer)
+            broadcast.leave(viewer)
             self._dropped_before, self._viewer = self.dropped, None
-            await child.kill()
 
     async def _feed(self, child: Child, viewer: Viewer) -> None:
         while True:
-            while len(self._fed) >= PUBLISH_WINDOW:
+            while self._on_the_way(pictures=True) >= PUBLISH_WINDOW:
                 self._room.clear()
                 await self._room.wait()
             try:
                 sent = await viewer.get()
             except MailboxClosedError:
                 return
+            self._open(child, viewer)
+            self._clock.picture(sent.pts, sent.frame.received)
             data = sent.encoded.data
-            self._fed.append(time.monotonic())
+            self._fed.append(_Fed(time.monotonic(), is_picture=True))
             child.write(encode(Picture(len(data), sent.pts, sent.encoded.keyframe)) + data)
+
+    def _open(self, child: Child, viewer: Viewer) -> None:
+        """Say what is to be connected to; once more when sound has begun since."""
+        sound = self._opened.sound if self._opened else None
+        if time.monotonic() - self._heard < SOUND_SILENCE:
+            sound = self._sound
+        order = Open(self._target.url, self._target.kind, sound)
+        if order != self._opened:
+            self._opened = order
+            child.write(encode(order))
+            viewer.want_keyframe()
+
+    def _hear(self, sound: av.AudioFrame) -> None:
+        """As aiortc decodes it: 16 bits, mono or stereo."""
+        now = time.monotonic()
+        self._heard = now
+        self._sound = SoundFormat(sound.sample_rate, sound.layout.nb_channels)
+        if self._child is None or not self.has_sound:
+            return
+        assert sound.pts is not None
+        assert sound.time_base is not None
+        pts = self._clock.sound(float(sound.pts * sound.time_base), now)
+        if pts is None:
+            return
+        if self._on_the_way(pictures=False) >= PUBLISH_SOUND_WINDOW:
+            self.sound_dropped += 1
+            return
+        data = sound.to_ndarray().tobytes()
+        self._fed.append(_Fed(now, is_picture=False))
+        self._child.write(encode(Sound(len(data), pts)) + data)
+
+    def _on_the_way(self, *, pictures: bool) -> int:
+        return sum(fed.is_picture == pictures for fed in self._fed)
 
     async def _listen(
         self, child: Child, viewer: Viewer, taken: Callable[[], None]
@@ -183,13 +272,16 @@ class MuxerCarrier:
             if isinstance(report, Closed):
                 return report.failure, report.detail
             if report is not None:
-                is_open = True
-                delay = now - self._fed.popleft()
+                fed = self._fed.popleft()
                 self._room.set()
-                self.sent += 1
-                viewer.estimate = self._rate.taken(delay, now)
-                taken()
-            elif self._fed and now - self._fed[0] > (PUBLISH_SILENCE if is_open else PUBLISH_OPEN):
+                if fed.is_picture:
+                    is_open = True
+                    self.sent += 1
+                    viewer.estimate = self._rate.taken(now - fed.at, now)
+                    taken()
+            elif self._fed and now - self._fed[0].at > (
+                PUBLISH_SILENCE if is_open else PUBLISH_OPEN
+            ):
                 if is_open:
                     return Failure.SILENT, ""
                 return Failure.UNREACHABLE, f"no answer within {PUBLISH_OPEN:g} s"

@@ -36,7 +36,10 @@ MAX_LINE = 4096
 
 
 class CameraCarrier:
-    """target: a device."""
+    """target: a device, which knows no sound."""
+
+    has_sound = False
+    sound_dropped = 0
 
     def __init__(self, target: Target, session: Session) -> None:
         self.sent = 0

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 
 from stream.egress.encoder import RATE
 from stream.egress.publication import Failure, classify
+from stream.egress.sound import AAC_RATES, BIT_RATE, OPUS_RATE
 from stream.egress.target import Kind
 from stream.egress.writer_messages import (
     Closed,
@@ -28,11 +30,14 @@ from stream.egress.writer_messages import (
     Picture,
     Ready,
     Report,
+    Sound,
+    SoundFormat,
     Written,
     encode,
     read_order,
 )
 from stream.limits import PUBLISH_BUFFER, PUBLISH_OPEN, PUBLISH_SILENCE
+from stream.media import AudioPacket
 from stream.parent import end_with_parent
 
 FORMATS = {Kind.RTSP: "rtsp", Kind.RTMP: "flv", Kind.SRT: "mpegts"}
@@ -45,25 +50,38 @@ OPTIONS = {
     Kind.SRT: {},
 }
 
+NO_INTERLEAVING = {"max_interleave_delta": "1"}
+"""Microseconds by which a picture may be ahead of the sound: else FFmpeg keeps pictures back, up to
+ten seconds of them, until there is sound to go between. As it is, one waits for the next of
+either."""
+
 LONGEST_CALL = math.ceil(PUBLISH_OPEN) + 2
 """Seconds after which the kernel ends this process in the middle of a call: PyAV 18 connects, and
 says goodbye, with Python's lock held, so that no thread here could. The server is quicker, if it is
 there."""
+
+SLACK = RATE // 100
+"""By which sound may begin before the end of what was written. A clock that follows another moves
+by far less at once; more would be heard twice."""
 
 SYSTEM_ERRORS = 200
 """Numbers above are FFmpeg's own."""
 
 
 class Output:
-    """One connection, from the first key frame on."""
+    """One connection after the other, each from a key frame on.
+
+    order: what the next key frame's is to be.
+    """
 
     def __init__(self, order: Open) -> None:
-        self._order = order
+        self.order = order
         self._container: av.container.OutputContainer | None = None
         self._stream: Any = None
         self._size = (0, 0)
         self._began = 0
         self._last = -1
+        self._sound: SoundTrack | None = None
 
     def write(self, picture: Picture, data: bytes) -> None:
         """Raises av.FFmpegError, OSError."""
@@ -79,6 +97,11 @@ class Output:
         self._last = packet.pts
         self._container.mux(packet)
 
+    def hear(self, sound: Sound, data: bytes) -> None:
+        """What comes before the first key frame is left out. Raises as `write`."""
+        if self._container is not None and self._sound is not None:
+            self._container.mux(self._sound.packets(sound.pts - self._began, data))
+
     def close(self) -> None:
         if self._container is not None:
             self._container.close()
@@ -90,20 +113,54 @@ class Output:
         with av.open(io.BytesIO(data), format="h264") as parsed:
             template = parsed.streams.video[0]
             size = template.codec_context.width, template.codec_context.height
-            is_other = size != self._size and self._order.kind is Kind.RTMP
+            is_other = size != self._size and self.order.kind is Kind.RTMP
+            # Which streams there are is told when a connection begins.
+            is_other |= self.order.sound != (self._sound and self._sound.format)
             if self._container is not None and not is_other:
                 return
             self.close()
-            kind = self._order.kind
+            kind = self.order.kind
+            options = OPTIONS[kind] | NO_INTERLEAVING
             container = av.open(
-                self._order.url, "w", format=FORMATS[kind], container_options=OPTIONS[kind]
+                self.order.url, "w", format=FORMATS[kind], container_options=options
             )
             self._container = container
             self._stream = container.add_stream_from_template(template)
             self._stream.time_base = Fraction(1, RATE)
+            sound = self.order.sound
+            self._sound = None if sound is None else SoundTrack(container, sound)
             self._size, self._began, self._last = size, picture.pts, -1
             container.start_encoding()
         bound_sockets()
+
+
+class SoundTrack:
+    """AAC beside the pictures of one connection: RTMP knows hardly another, RTSP's servers all
+    pass it on."""
+
+    def __init__(self, container: "av.container.OutputContainer", format: SoundFormat) -> None:
+        self.format = format
+        self._layout = "mono" if format.channels == 1 else "stereo"
+        rate = format.rate if format.rate in AAC_RATES else OPUS_RATE
+        stream = container.add_stream("aac", rate=rate)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout = self._layout
+        stream.bit_rate = BIT_RATE // 2 if format.channels == 1 else BIT_RATE
+        self._stream = stream
+        self._end = 0
+
+    def packets(self, pts: int, data: bytes) -> list[AudioPacket]:
+        """What to write for samples that begin at `pts`, counted from the connection's first
+        picture. What would sound earlier than what was written is left out."""
+        if pts < self._end - SLACK:
+            return []
+        samples = np.frombuffer(data, np.int16)
+        frame = av.AudioFrame.from_ndarray(samples[None], "s16", self._layout)
+        frame.sample_rate = self.format.rate
+        frame.pts, frame.time_base = pts, Fraction(1, RATE)
+        self._end = pts + frame.samples * RATE // frame.sample_rate
+        # The encoder begins before the first sample, which a network's muxers cannot say.
+        return [packet for packet in self._stream.encode(frame) if (packet.pts or 0) >= 0]
 
 
 def bound_sockets() -> None:
@@ -130,10 +187,15 @@ def publish() -> Closed | None:
         try:
             match order:
                 case Open():
-                    output = Output(order)
+                    output = output or Output(order)
+                    output.order = order
                 case Picture():
                     assert output is not None
                     output.write(order, data)
+                    say(Written())
+                case Sound():
+                    assert output is not None
+                    output.hear(order, data)
                     say(Written())
                 case End():
                     if output is not None:

@@ -1,6 +1,7 @@
 """What the server and the process that sends to one target say to each other.
 
-To the process: a line of JSON each, a picture's line followed by its bytes. From it: lines of JSON.
+To the process: a line of JSON each, that of a picture or of sound followed by its bytes. From it:
+lines of JSON.
 """
 
 import json
@@ -19,9 +20,23 @@ MAX_PICTURE = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class SoundFormat:
+    """rate: samples a second. channels: 1 or 2."""
+
+    rate: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
+    """Connect with the next key frame, anew if there is a connection with other sound.
+
+    sound: that will come; None: only pictures will.
+    """
+
     url: str
     kind: Kind
+    sound: SoundFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +46,15 @@ class Picture:
     size: int
     pts: int
     keyframe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """size: bytes that follow, of 16-bit samples, channels interleaved. pts: as a picture's, of the
+    first sample."""
+
+    size: int
+    pts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +69,8 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """From the process: one more picture was handed to the network."""
+    """From the process: one more picture, or one more frame of sound, in the order in which they
+    came, was handed to the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +81,7 @@ class Closed:
     detail: str = ""
 
 
-Order = Open | Picture | End
+Order = Open | Picture | Sound | End
 Report = Ready | Written | Closed
 
 _KINDS = {kind.__name__: kind for kind in (Open, Picture, End, Ready, Written, Closed)}
@@ -67,18 +92,22 @@ def encode(message: Order | Report) -> bytes:
 
 
 def read_order(pipe: BinaryIO) -> tuple[Order, bytes] | None:
-    """The next order, with the picture's bytes; None at the end. Trusted: from the server."""
+    """The next order, with the bytes that follow; None at the end. Trusted: from the server."""
     line = pipe.readline(MAX_LINE)
     if not line:
         return None
     fields = json.loads(line)
     match fields.pop("is"):
         case "Open":
-            return Open(fields["url"], Kind(fields["kind"])), b""
+            sound = fields["sound"] and SoundFormat(**fields["sound"])
+            return Open(fields["url"], Kind(fields["kind"]), sound), b""
         case "End":
             return End(), b""
-    picture = Picture(**fields)
-    return picture, pipe.read(picture.size)
+        case "Sound":
+            order: Picture | Sound = Sound(**fields)
+        case _:
+            order = Picture(**fields)
+    return order, pipe.read(order.size)
 
 
 def decode_report(line: bytes) -> Report:

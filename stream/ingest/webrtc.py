@@ -7,8 +7,11 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 
-async def drain_video(track: MediaStreamTrack, receive: Callable[[av.VideoFrame], None]) -> None:
-    """Hand over each picture as soon as it was decoded, until the track ends.
+async def drain_video(
+    track: MediaStreamTrack, receive: Callable[[av.VideoFrame, float | None], None]
+) -> None:
+    """Hand over each picture as soon as it was decoded, until the track ends, with the time when
+    its data had come (stream.server.patches.decoding).
 
     A remote track's queue has no bound (aiortc 1.16): whoever reads it must never wait.
     """
@@ -16,7 +19,8 @@ async def drain_video(track: MediaStreamTrack, receive: Callable[[av.VideoFrame]
         while True:
             picture = await track.recv()
             assert isinstance(picture, av.VideoFrame)
-            receive(picture)
+            arrived, picture.opaque = picture.opaque, None  # encoders would pass it on
+            receive(picture, arrived if isinstance(arrived, float) else None)
     except MediaStreamError:
         return
 

@@ -54,6 +54,7 @@ class Camera:
         self._records = records
         self._stats: Stats | None = None
         self._trouble = ""
+        self._has_begun = False
         self._follower = Follower(
             config.name,
             config.address,
@@ -103,6 +104,7 @@ class Camera:
             self._trouble = str(error)
             log.error("camera %s: %s", self.config.name, error)
             return
+        self._has_begun = True
         await self._follower.run()
 
     def start_recording(self) -> None:
@@ -151,7 +153,8 @@ class Camera:
             "reconnects": source.reconnects,
             "clock_jumps": follower.clock.jumps,
             "codec_changes": source.codec_changes,
-            "effect": self.session.state.effect.name,
+            # Until it is set no picture comes, so nobody sees any other.
+            "effect": self.session.state.effect.name if self._has_begun else self.config.effect,
             "objects": len(self.session.state.objects),
             "trouble": self._trouble,
             "recording": recording.state() if recording else None,

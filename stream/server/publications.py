@@ -71,4 +71,4 @@ class Publications:
                 from stream.egress.virtual_camera import CameraCarrier
 
                 return CameraCarrier(target, self._session)
-        return MuxerCarrier(target, self._session.broadcast)
+        return MuxerCarrier(target, self._session)

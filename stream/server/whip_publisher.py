@@ -49,7 +49,8 @@ class WhipCarrier:
         self._session = session
         self._network = network
         self._video: VideoOutput | None = None
-        self._before = (0, 0)
+        self._audio: AudioOutput | None = None
+        self._before = (0, 0, 0)
 
     @property
     def sent(self) -> int:
@@ -58,6 +59,14 @@ class WhipCarrier:
     @property
     def dropped(self) -> int:
         return self._before[1] + (self._video.dropped if self._video else 0)
+
+    @property
+    def has_sound(self) -> bool:
+        return self._audio is not None
+
+    @property
+    def sound_dropped(self) -> int:
+        return self._before[2] + (self._audio.dropped if self._audio else 0)
 
     async def carry(self, taken: Callable[[], None]) -> tuple[Failure, str]:
         session = self._session
@@ -68,6 +77,7 @@ class WhipCarrier:
         if session.has_sound:
             connection.rtc.addTransceiver(audio, "sendonly")
             session.listen(audio.receive)
+            self._audio = audio
         url, token = self._target.endpoint
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         limit = aiohttp.ClientTimeout(total=PUBLISH_OPEN)
@@ -80,7 +90,8 @@ class WhipCarrier:
             except Refused as error:
                 return error.failure, error.detail
             finally:
-                self._before, self._video = (self.sent, self.dropped), None
+                self._before = (self.sent, self.dropped, self.sound_dropped)
+                self._video = self._audio = None
                 session.unlisten(audio.receive)
                 audio.stop()
                 video.stop()

@@ -1,5 +1,7 @@
-"""What aiortc 1.16 gives its decoders has no bound, neither in number nor in size."""
+"""What aiortc 1.16 gives its decoders has no bound, neither in number nor in size; and nobody can
+tell when what they give had come."""
 
+import functools
 import queue
 import threading
 import time
@@ -10,7 +12,7 @@ from aiortc.jitterbuffer import JitterFrame
 
 from stream.ingest.payload import is_keyframe
 from stream.limits import MAX_ENCODED, MAX_ENCODED_AGE, MAX_SIDE
-from stream.server.patches.jitter import Released
+from stream.server.patches.jitter import Arrived, Released
 
 original_init = RTCRtpReceiver.__init__
 
@@ -21,11 +23,23 @@ def apply() -> None:
 
 
 def limited_decoder(codec: Any) -> Any:
-    """A keyframe of 100 KiB may say that it is 8192x8192: it is refused, not decoded."""
+    """A keyframe of 100 KiB may say that it is 8192x8192: it is refused, not decoded.
+
+    A picture's `opaque` is the time when its data had come, if that is known.
+    """
     decoder: Any = codecs.get_decoder(codec)
     if codec.mimeType.lower().startswith("video/"):
         decoder.codec.options = {"max_pixels": str(MAX_SIDE * MAX_SIDE)}
+        decoder.decode = functools.partial(_dated, decoder.decode)
     return decoder
+
+
+def _dated(decode: Any, encoded: JitterFrame) -> Any:
+    pictures = decode(encoded)
+    if isinstance(encoded, Arrived):
+        for picture in pictures:
+            picture.opaque = encoded.at
+    return pictures
 
 
 def init_bounded_receiver(self: Any, kind: str, transport: Any) -> None:

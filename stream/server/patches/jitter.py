@@ -42,6 +42,7 @@ class VideoJitterBuffer:
         codec = self._codecs[packet.payload_type].name
         begins = begins_picture(codec, packet.payload)
         keyframe = (begins or codec != "VP8") and is_keyframe(codec, packet._data)
+        now = time.monotonic()
         pictures, wants_keyframe = self.buffer.add(
             Packet(
                 packet.sequence_number,
@@ -51,23 +52,31 @@ class VideoJitterBuffer:
                 begins,
                 keyframe,
             ),
-            time.monotonic(),
+            now,
         )
-        return wants_keyframe, Released(pictures[-1], pictures[:-1]) if pictures else None
+        return wants_keyframe, Released(pictures[-1], pictures[:-1], now) if pictures else None
 
 
-class Released(JitterFrame):
+class Arrived(JitterFrame):
+    """One encoded picture. at: time.monotonic() when the last of it had come."""
+
+    def __init__(self, data: bytes, timestamp: int, at: float) -> None:
+        super().__init__(data, timestamp)
+        self.at = at
+
+
+class Released(Arrived):
     """aiortc takes one picture per packet, but one that was waited for may complete several: the
     newest, with those before it."""
 
-    def __init__(self, newest: Picture, earlier: Sequence[Picture]) -> None:
-        super().__init__(newest.data, newest.timestamp)
+    def __init__(self, newest: Picture, earlier: Sequence[Picture], at: float) -> None:
+        super().__init__(newest.data, newest.timestamp, at)
         self._newest = newest
         self._earlier = earlier
 
-    def each(self) -> Iterator[JitterFrame]:
+    def each(self) -> Iterator[Arrived]:
         """All of them, oldest first. aiortc has mapped the newest one's `timestamp`."""
         for picture in self._earlier:
             before = (self._newest.timestamp - picture.timestamp) % 2**32
-            yield JitterFrame(picture.data, self.timestamp - before)
-        yield JitterFrame(self.data, self.timestamp)
+            yield Arrived(picture.data, self.timestamp - before, self.at)
+        yield Arrived(self.data, self.timestamp, self.at)

@@ -1,0 +1,161 @@
+// Where the stream on the page is published to as well: shown, added to and ended.
+
+import { ask } from "./access.js";
+
+const PACE = 1_500; // milliseconds between two looks at what the targets do
+const TIMEOUT = 10_000;
+
+/** What a person should read of a publication's state. */
+export function explain({ state, reason, retry_in, sound }) {
+  if (state === "connecting") return "Connecting …";
+  if (state === "live") return sound ? "Live, with sound" : "Live";
+  const again = retry_in === null ? "" : `; trying again in ${Math.max(Math.ceil(retry_in), 1)} s`;
+  return `${state === "failed" ? "Failed" : "Waiting"}: ${reason}${again}`;
+}
+
+/** Calls `announce(text)` with what somebody who does not see the list should hear. */
+export class Publications {
+  #panel = document.querySelector("#publications-panel");
+  #hint = document.querySelector("#publications-hint");
+  #form = document.querySelector("#publish-form");
+  #target = document.querySelector("#target-url");
+  #button = document.querySelector("#publish");
+  #error = document.querySelector("#publish-error");
+  #list = document.querySelector("#publications");
+  #rows = new Map();
+  #session;
+  #sources;
+  #announce;
+  #path = null; // of what is live on the page
+  #timer = 0;
+
+  constructor({ session, sources, announce }) {
+    this.#session = session;
+    this.#sources = sources;
+    this.#announce = announce;
+    session.addEventListener("change", ({ detail }) => this.#change(detail.state === "live"));
+    this.#target.addEventListener("input", () => this.#complain(""));
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#add(this.#target.value.trim());
+    });
+  }
+
+  #change(live) {
+    clearTimeout(this.#timer);
+    const { remote } = this.#sources;
+    const of = remote === null ? ["sessions", this.#session.id] : ["cameras", remote];
+    this.#path = live ? [...of.map(encodeURIComponent), "publications"].join("/") : null;
+    this.#panel.hidden = !live;
+    this.#hint.textContent =
+      remote === null
+        ? "Send this picture to a server or a service as well, until you stop."
+        : `Send this picture to a server or a service as well, until camera ${remote} is removed.`;
+    this.#complain("");
+    this.#show([]);
+    if (live) this.#look(this.#path);
+  }
+
+  async #look(path) {
+    clearTimeout(this.#timer);
+    const { body } = await request("GET", path);
+    if (path !== this.#path) return;
+    if (body.publications) this.#show(body.publications);
+    clearTimeout(this.#timer); // a look that was asked for meanwhile has set its own
+    this.#timer = setTimeout(() => this.#look(path), PACE);
+  }
+
+  async #add(url) {
+    if (!url) return this.#complain("Where to? Enter an address such as rtmp://host/app/key.");
+    const path = this.#path;
+    this.#button.disabled = true;
+    const { error } = await request("POST", path, { url });
+    this.#button.disabled = false;
+    if (path !== this.#path) return;
+    if (error) return this.#complain(error);
+    this.#target.value = ""; // it may hold a password, and is shown without
+    this.#look(path);
+  }
+
+  async #remove(id) {
+    const path = this.#path;
+    const row = this.#rows.get(id);
+    if (row.ends) return; // its button stays, so that it keeps the focus
+    row.ends = true;
+    row.state.textContent = "Stopping …";
+    const { error, status } = await request("DELETE", `${path}/${id}`);
+    if (path !== this.#path) return;
+    if (error && status !== 404) {
+      row.ends = false;
+      this.#complain(error);
+    }
+    this.#look(path);
+  }
+
+  #complain(text) {
+    this.#error.hidden = !text;
+    this.#error.textContent = text;
+    this.#target.setAttribute("aria-invalid", String(Boolean(text)));
+    if (text) this.#target.focus();
+  }
+
+  #show(publications) {
+    const known = new Set(publications.map(({ id }) => id));
+    for (const [id, { item }] of this.#rows) {
+      if (known.has(id)) continue;
+      if (item.contains(document.activeElement)) this.#target.focus();
+      item.remove();
+      this.#rows.delete(id);
+    }
+    for (const publication of publications) {
+      if (!this.#rows.has(publication.id)) this.#rows.set(publication.id, this.#row(publication));
+      this.#fill(this.#rows.get(publication.id), publication);
+    }
+  }
+
+  #row({ id, url }) {
+    const item = document.createElement("li");
+    const words = document.createElement("div");
+    const address = document.createElement("span");
+    address.className = "address";
+    address.textContent = address.title = url;
+    const state = document.createElement("span");
+    state.className = "sight";
+    words.append(address, state);
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.className = "icon";
+    remove.textContent = "×";
+    remove.title = `Stop publishing to ${url}`;
+    remove.setAttribute("aria-label", remove.title);
+    remove.addEventListener("click", () => this.#remove(id));
+    item.append(words, remove);
+    this.#list.append(item);
+    return { item, state, ends: false };
+  }
+
+  #fill({ item, state, ends }, publication) {
+    if (ends) return;
+    state.textContent = explain(publication);
+    if (item.dataset.state === publication.state) return;
+    item.dataset.state = publication.state;
+    this.#announce(`${publication.url}: ${explain(publication)}`);
+  }
+}
+
+/** {body, status, error}: what the server answered, and in words why it refused. */
+async function request(method, path, given) {
+  try {
+    const response = await ask(path, {
+      method,
+      headers: given && { "content-type": "application/json" },
+      body: given && JSON.stringify(given),
+      signal: AbortSignal.timeout(TIMEOUT),
+    });
+    const body = await response.json().catch(() => ({}));
+    const refusal = body.error?.message ?? `The server answered ${response.status}.`;
+    return { body, status: response.status, error: response.ok ? "" : refusal };
+  } catch {
+    return { body: {}, status: 0, error: "The server cannot be reached." };
+  }
+}

@@ -102,14 +102,10 @@ def _schedule(arguments: argparse.Namespace, hides_background: bool) -> Schedule
 
 
 def _effects(arguments: argparse.Namespace) -> tuple[Stack, Backgrounds]:
-    options = ((field, getattr(arguments, field)) for field in effect_fields.FIELDS[1:])
-    usual = {
-        field: effect_fields.value(field, given) if isinstance(given, str) else given
-        for field, given in options
-        if given is not None
-    }
+    given = {field: getattr(arguments, field) for field in effect_fields.FIELDS[1:]}
+    usual = {field: text for field, text in given.items() if text is not None}
     names = arguments.effect or ["picture" if arguments.background else Effect().name]
-    stack = effect_fields.stack([effect_fields.written(name, usual) for name in names])
+    stack = effect_fields.of_texts(names, usual)
     used: dict[str | None, Picture | Video | None] = {
         name: _background(name) for name in {effect.background for effect in stack} if name
     }

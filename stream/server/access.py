@@ -8,8 +8,8 @@ from aiohttp.typedefs import Handler, Middleware
 from stream.settings import Settings
 
 GUARDED = frozenset({"whip", "whep"})
-"""First parts of the paths that programs call; so is what a session is published to. All others
-are for the page."""
+"""First parts of the paths that programs call; so are a session, and what it is published to. All
+others are for the page."""
 
 METHODS = "POST, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = "Authorization, Content-Type, If-Match"
@@ -19,7 +19,8 @@ PREFLIGHT_LASTS = 3600
 
 def is_guarded(request: web.Request) -> bool:
     parts = request.path.split("/")
-    return parts[1] in GUARDED or parts[1:4:2] == ["sessions", "publications"]
+    is_session = parts[1] == "sessions" and parts[3:4] in ([], ["publications"])
+    return parts[1] in GUARDED or is_session
 
 
 def may_cross(request: web.Request, settings: Settings) -> bool:

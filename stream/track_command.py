@@ -16,11 +16,8 @@ from stream.cues import Schedule
 from stream.egress.file import VideoWriter, check_writable
 from stream.errors import EffectError, InputError, LimitError, MediaError
 from stream.ingest.file import VideoFile
-from stream.limits import SEARCH_TIMEOUT
+from stream.loading import load_network, new_tracker
 from stream.settings import Settings
-from stream.track import catalog, finder
-from stream.track.networks.base import Network
-from stream.track.tracker import Tracker
 from stream.track.words import PERSON
 from stream.track_file import Summary, track_file
 
@@ -42,7 +39,7 @@ def track(arguments: argparse.Namespace, settings: Settings) -> Summary:
         check_writable(output, overwrite=arguments.overwrite, source=path)
         compositor = Compositor(float(video.sample_aspect_ratio or 1))
         compositor.set_effects(stack, used)
-        tracker = _tracker(settings, schedule)
+        tracker = new_tracker(settings, load_network(settings), schedule.texts)
         with (
             VideoWriter(
                 output,
@@ -64,26 +61,6 @@ def track(arguments: argparse.Namespace, settings: Settings) -> Summary:
     if not arguments.quiet:
         print(_report(output, writer, summary), file=sys.stderr)
     return summary
-
-
-def _tracker(settings: Settings, schedule: Schedule) -> Tracker:
-    """With a detector where a phrase needs one. Raises ModelError."""
-    network = _network(settings)
-    found = None
-    if finder.is_wanted(schedule.texts, network.spec.words):
-        found = finder.start(settings.text_model, settings.threads, settings.device, SEARCH_TIMEOUT)
-    return Tracker(network, windowed=settings.window, finder=found)
-
-
-def _network(settings: Settings) -> Network:
-    return catalog.load(
-        settings.model,
-        threads=settings.threads,
-        device=settings.device,
-        half=settings.half,
-        compile=settings.compile,
-        weights=settings.weights,
-    )
 
 
 def _schedule(arguments: argparse.Namespace, hides_background: bool) -> Schedule:

@@ -27,6 +27,7 @@ import sys, time
 from stream.errors import MediaError
 from stream.jobs import talk
 from stream.jobs.confine import confine, step_back
+from stream.settings import JOB_NICE
 from stream.worker.process import NICENESS
 def work(orders, reports):
     what = orders["do"]
@@ -53,11 +54,11 @@ def work(orders, reports):
         time.sleep(60)
     elif what == "nice":
         import os
-        step_back()
+        step_back(orders["niceness"])
         reports.say(nice=os.nice(0), policy=os.sched_getscheduler(0))
     elif what == "work":
         import os
-        step_back() if orders["is_job"] else os.nice(NICENESS)
+        step_back(JOB_NICE) if orders["is_job"] else os.nice(NICENESS)
         os.sched_setaffinity(0, {orders["cpu"]})
         reports.say(ready=True)
         while not os.path.exists(orders["go"]): time.sleep(0.01)
@@ -103,8 +104,8 @@ async def test_what_goes_wrong(worker: Any, tmp_path: Path) -> None:
 
 
 async def test_a_job_is_nice_and_still_gets_something(worker: Any) -> None:
-    (last, _) = await worker("nice")
-    assert last == {"nice": 19, "policy": os.SCHED_OTHER}
+    (last, _) = await worker("nice", niceness=12)
+    assert last == {"nice": 12, "policy": os.SCHED_OTHER}
 
 
 async def test_live_sessions_come_first(worker: Any, tmp_path: Path) -> None:

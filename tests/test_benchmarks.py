@@ -149,6 +149,9 @@ def _accuracy(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_the_benchmark_of_jobs_starts_them_as_the_server_does(tmp_path: Path) -> None:
+async def test_the_benchmark_of_jobs_starts_them_as_the_server_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was out of step with what their process asks for once, and nobody saw it."""
+    monkeypatch.setattr(jobs, "JOB_NICE", 0)  # whatever else the machine does
     assert await jobs.x_realtime(drawn_clips.make(tmp_path / "clip.mp4"), tmp_path, 1) > 0

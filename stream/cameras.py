@@ -8,10 +8,11 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from stream.compose.effects import EFFECTS
+from stream.compose import backgrounds, effect_fields
+from stream.compose.effects import Effect, Stack
 from stream.egress import target
 from stream.errors import InputError, LimitError
 from stream.ingest import address
@@ -25,7 +26,7 @@ NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 class CameraConfig:
     """name: for URLs and file names. url: may hold a password. transport: of RTSP.
 
-    effect, text: set when the camera starts: one of EFFECTS, and a word for what to track.
+    effect: one, or several over each other. text: a word for what to track, set when it starts.
     loop: what ends, such as a file, is played again. record: into files, from the start.
     publish: addresses that the composited stream is sent to; may hold passwords.
     """
@@ -33,7 +34,7 @@ class CameraConfig:
     name: str
     url: str
     transport: str = "auto"
-    effect: str = "overlay"
+    effect: Stack = (Effect(),)
     text: str = ""
     loop: bool = True
     record: bool = False
@@ -43,6 +44,10 @@ class CameraConfig:
     def address(self) -> Address:
         return address.read(self.url, files=True)
 
+    def as_json(self) -> dict[str, object]:
+        """What `read_config` makes the same of."""
+        return {**asdict(self), "effect": effect_fields.as_json(self.effect)}
+
 
 Configs = dict[str, CameraConfig]
 
@@ -50,7 +55,7 @@ Configs = dict[str, CameraConfig]
 def read_config(given: object, *, files: bool) -> CameraConfig:
     """Check a camera as JSON gives it. files: it may be a file on this machine.
 
-    Raises InputError.
+    Raises InputError, LimitError.
     """
     if not isinstance(given, Mapping):
         raise InputError('a camera is an object like {"name": "door", "url": "rtsp://…"}')
@@ -61,8 +66,10 @@ def read_config(given: object, *, files: bool) -> CameraConfig:
         if name not in given:
             raise InputError(f"the camera's {name} is missing")
     given = {**given, "publish": _targets(given.get("publish", ()), files)}
+    if "effect" in given:
+        given["effect"] = read_effect(given["effect"])
     for name, value in given.items():
-        if name == "publish":
+        if name in ("publish", "effect"):
             continue
         wanted = bool if name in ("loop", "record") else str
         if not isinstance(value, wanted):
@@ -72,9 +79,6 @@ def read_config(given: object, *, files: bool) -> CameraConfig:
         raise InputError(
             f"name {config.name[:40]!r} cannot be used; wanted letters, digits, - and _, at most 40"
         )
-    if config.effect not in EFFECTS or config.effect == "picture":
-        wanted_effects = ", ".join(effect for effect in EFFECTS if effect != "picture")
-        raise InputError(f"effect {config.effect[:40]!r} cannot be used; wanted {wanted_effects}")
     if config.transport not in [transport.value for transport in Transport]:
         raise InputError(f"transport {config.transport[:40]!r}; wanted auto, tcp or udp")
     if len(config.text) > MAX_WORD:
@@ -82,7 +86,18 @@ def read_config(given: object, *, files: bool) -> CameraConfig:
     kept = address.read(config.url, files=files)
     # A file's path is kept whole: the server may run in another folder.
     url = kept.url if kept.kind is Kind.FILE else config.url.strip()
-    return CameraConfig(**{**asdict(config), "url": url})
+    return replace(config, url=url)
+
+
+def read_effect(given: object) -> Stack:
+    """What a camera may show: an effect or several (see effect_fields.stack), with no background
+    but the program's own, since others go with the session that they were sent to.
+
+    Raises EffectError, LimitError.
+    """
+    stack = effect_fields.stack(given)
+    effect_fields.check_backgrounds(stack, backgrounds.names())
+    return stack
 
 
 def _targets(given: object, files: bool) -> tuple[str, ...]:
@@ -164,7 +179,7 @@ class CameraFile:
         return cameras
 
     def _write(self, cameras: Configs) -> None:
-        text = json.dumps({"cameras": [asdict(camera) for camera in cameras.values()]}, indent=2)
+        text = json.dumps({"cameras": [camera.as_json() for camera in cameras.values()]}, indent=2)
         part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
         try:
             with open(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
@@ -201,11 +216,27 @@ def add(config: CameraConfig) -> Callable[[Configs], None]:
     return change
 
 
-def remove(name: str) -> Callable[[Configs], None]:
+def set_effect(name: str, effect: Stack) -> Callable[[Configs], None]:
+    """A change for CameraFile.update. Raises InputError for a name that there is not."""
+
     def change(cameras: Configs) -> None:
-        if name not in cameras:
-            known = ", ".join(cameras) or "none"
-            raise InputError(f"no camera {name[:40]}; known: {known}")
+        _check_known(name, cameras)
+        cameras[name] = replace(cameras[name], effect=effect)
+
+    return change
+
+
+def remove(name: str) -> Callable[[Configs], None]:
+    """A change for CameraFile.update. Raises InputError for a name that there is not."""
+
+    def change(cameras: Configs) -> None:
+        _check_known(name, cameras)
         del cameras[name]
 
     return change
+
+
+def _check_known(name: str, cameras: Configs) -> None:
+    if name not in cameras:
+        known = ", ".join(cameras) or "none"
+        raise InputError(f"no camera {name[:40]}; known: {known}")

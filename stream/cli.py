@@ -55,6 +55,7 @@ CAMERA_HELP = """\
 The cameras that the server reads, each a stream of its own that goes on without a viewer.
 
   segstream camera add door rtsp://user:password@10.0.0.5/stream1 --effect blur --text person
+  segstream camera effect door blur pixelate:objects=2
   segstream camera list
   segstream camera remove door
 
@@ -153,7 +154,7 @@ def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
         help=f"{', '.join(EFFECTS)} (default overlay, or picture with --background); repeatable, "
         "the first at the bottom; a FIELD is one of the options below for this effect alone",
     )
-    look.add_argument("--strength", type=float, help="of most effects, 0 to 1 (default 0.5)")
+    look.add_argument("--strength", help="of most effects, 0 to 1 (default 0.5)")
     look.add_argument("--colour", metavar="#RRGGBB", help="of the effect colour (default green)")
     look.add_argument(
         "--background",
@@ -218,7 +219,13 @@ def _add_camera(commands: "argparse._SubParsersAction[Parser]") -> None:
         metavar="NAME",
         help="of RTSP: auto (TCP, else UDP), tcp, or udp (else TCP); default auto",
     )
-    add.add_argument("--effect", default="overlay", metavar="NAME", help="default overlay")
+    add.add_argument(
+        "--effect",
+        metavar="NAME[:FIELD=VALUE…]",
+        action="append",
+        default=[],
+        help="as of segstream track (default overlay); repeatable, the first at the bottom",
+    )
     add.add_argument("--text", default="", metavar="WORD", help="what to track, such as person")
     add.add_argument(
         "--loop",
@@ -236,12 +243,18 @@ def _add_camera(commands: "argparse._SubParsersAction[Parser]") -> None:
         "v4l2:///dev/videoN as well; repeatable",
     )
     add.set_defaults(run=_camera_add)
+    effect = actions.add_parser("effect", help="show it with other effects, while it is live too")
+    effect.add_argument("name", metavar="NAME")
+    effect.add_argument(
+        "effect", metavar="NAME[:FIELD=VALUE…]", nargs="+", help="the first at the bottom"
+    )
+    effect.set_defaults(run=_camera_effect)
     listed = actions.add_parser("list", help="all cameras")
     listed.set_defaults(run=_camera_list)
     remove = actions.add_parser("remove", help="read it no longer")
     remove.add_argument("name", metavar="NAME")
     remove.set_defaults(run=_camera_remove)
-    for action in (add, listed, remove):
+    for action in (add, effect, listed, remove):
         options.add_file(action)
 
 
@@ -302,6 +315,13 @@ def _camera_add(arguments: argparse.Namespace) -> int:
     from stream import camera_command
 
     print(camera_command.add_camera(arguments))
+    return 0
+
+
+def _camera_effect(arguments: argparse.Namespace) -> int:
+    from stream import camera_command
+
+    print(camera_command.change_effect(arguments))
     return 0
 
 

@@ -57,6 +57,10 @@ errors of the flow add up, and at ten masks a second it means that the tracker h
 MAX_EFFECTS = 8
 """Effects on top of each other: each costs a pass over the picture."""
 
+EFFECT_TIMEOUT = 10.0
+"""To set effects that a request asks for: drawing a background at 4K takes a tenth of a second, a
+machine that is busy ten times as long, and a session that ends answers nobody."""
+
 MAX_COMMANDS = 64
 """Prompts and other commands of one session that wait for the tracker: more than anybody clicks
 before one picture is through."""

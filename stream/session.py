@@ -20,7 +20,7 @@ import cv2
 
 from stream.compose import backgrounds, moving
 from stream.compose.compositor import Compositor
-from stream.compose.effects import Effect, Stack, check_stack
+from stream.compose.effects import Stack, check_stack
 from stream.compose.scene import Picture, Video
 from stream.egress.broadcast import Broadcast
 from stream.errors import Busy, LimitError, MediaError, SegstreamError
@@ -306,17 +306,17 @@ class Session:
     def background_names(self) -> tuple[str, ...]:
         return (*backgrounds.names(), *self._uploads)
 
-    async def begin_with(self, effect: Effect, words: Sequence[str] = ()) -> None:
-        """Set the effect from the first picture on, and ask for objects by words; without any, an
+    async def begin_with(self, stack: Stack, words: Sequence[str] = ()) -> None:
+        """Set the effects from the first picture on, and ask for objects by words; without any, an
         effect that hides the background asks for the person. To be called once started.
 
-        Raises EffectError, MediaError, PromptError.
+        Raises EffectError, LimitError, MediaError, PromptError.
         """
-        await self._loop.run_in_executor(self._pool, self._set_stack, (effect,), {})
+        await self._loop.run_in_executor(self._pool, self._set_stack, stack, {})
         self.tell_state()
         for word in words:
             self._ask_for(None, word)
-        if effect.hides_background:
+        if any(effect.hides_background for effect in stack):
             self._find_person()
 
     async def add_background(self, data: bytes) -> str:
@@ -334,13 +334,14 @@ class Session:
         return name
 
     @property
+    def effects(self) -> Stack:
+        return self._compositor.effects
+
+    @property
     def state(self) -> State:
+        first, *more = self.effects
         return State(
-            self._tracked.sightings,
-            self._compositor.effect,
-            self._tracked.can_undo,
-            self._names,
-            self._compositor.effects[1:],
+            self._tracked.sightings, first, self._tracked.can_undo, self._names, tuple(more)
         )
 
     def tell_state(self) -> None:

@@ -30,6 +30,9 @@ MAX_BITRATE = 6_000_000
 """Bits per second: 720p gains little from more."""
 
 
+JOB_NICE = 19
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """meaning: one line, for the file and for --help. otherwise: in words, what None or nothing
@@ -237,6 +240,14 @@ class Settings:
         metavar="NAME[,NAME]",
     )
     jobs: int = key(1, whole(1, 64), "videos worked on at once", JOBS, metavar="N")
+    job_nice: int = key(
+        JOB_NICE,
+        whole(0, 19),
+        "niceness of jobs: at 10 they share a CPU evenly with the live sessions' network, at 19 "
+        "they get an eighth of it",
+        JOBS,
+        metavar="N",
+    )
     keep_hours: float = key(
         24.0,
         decimal(0, 24 * 366),

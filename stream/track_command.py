@@ -16,11 +16,8 @@ from stream.cues import Schedule
 from stream.egress.file import VideoWriter, check_writable
 from stream.errors import EffectError, InputError, LimitError, MediaError
 from stream.ingest.file import VideoFile
-from stream.limits import SEARCH_TIMEOUT
+from stream.loading import load_network, new_tracker
 from stream.settings import Settings
-from stream.track import catalog, finder
-from stream.track.networks.base import Network
-from stream.track.tracker import Tracker
 from stream.track.words import PERSON
 from stream.track_file import Summary, track_file
 
@@ -42,7 +39,7 @@ def track(arguments: argparse.Namespace, settings: Settings) -> Summary:
         check_writable(output, overwrite=arguments.overwrite, source=path)
         compositor = Compositor(float(video.sample_aspect_ratio or 1))
         compositor.set_effects(stack, used)
-        tracker = _tracker(settings, schedule)
+        tracker = new_tracker(settings, load_network(settings), schedule.texts)
         with (
             VideoWriter(
                 output,
@@ -66,26 +63,6 @@ def track(arguments: argparse.Namespace, settings: Settings) -> Summary:
     return summary
 
 
-def _tracker(settings: Settings, schedule: Schedule) -> Tracker:
-    """With a detector where a phrase needs one. Raises ModelError."""
-    network = _network(settings)
-    found = None
-    if finder.is_wanted(schedule.texts, network.spec.words):
-        found = finder.start(settings.text_model, settings.threads, settings.device, SEARCH_TIMEOUT)
-    return Tracker(network, windowed=settings.window, finder=found)
-
-
-def _network(settings: Settings) -> Network:
-    return catalog.load(
-        settings.model,
-        threads=settings.threads,
-        device=settings.device,
-        half=settings.half,
-        compile=settings.compile,
-        weights=settings.weights,
-    )
-
-
 def _schedule(arguments: argparse.Namespace, hides_background: bool) -> Schedule:
     given = [
         *map(cues.mask, arguments.mask),
@@ -102,14 +79,10 @@ def _schedule(arguments: argparse.Namespace, hides_background: bool) -> Schedule
 
 
 def _effects(arguments: argparse.Namespace) -> tuple[Stack, Backgrounds]:
-    options = ((field, getattr(arguments, field)) for field in effect_fields.FIELDS[1:])
-    usual = {
-        field: effect_fields.value(field, given) if isinstance(given, str) else given
-        for field, given in options
-        if given is not None
-    }
+    given = {field: getattr(arguments, field) for field in effect_fields.FIELDS[1:]}
+    usual = {field: text for field, text in given.items() if text is not None}
     names = arguments.effect or ["picture" if arguments.background else Effect().name]
-    stack = effect_fields.stack([effect_fields.written(name, usual) for name in names])
+    stack = effect_fields.of_texts(names, usual)
     used: dict[str | None, Picture | Video | None] = {
         name: _background(name) for name in {effect.background for effect in stack} if name
     }

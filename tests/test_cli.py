@@ -132,7 +132,7 @@ POINT = ("--point", "60,60")
         ((*POINT, "--position", "left"), "X,Y"),
         ((*POINT, *("--effect", "none") * 9), "at most 8"),
         ((*POINT, "--strength", "2"), "0 to 1"),
-        ((*POINT, "--strength", "much"), "--strength"),
+        ((*POINT, "--strength", "much"), "strength is 'much'"),
         ((*POINT, "--effect", "colour", "--colour", "green"), "#rrggbb"),
         ((*POINT, "--background", "moon"), "mountains"),
         ((*POINT, "--background", "{tmp}/no.mp4"), "no.mp4"),

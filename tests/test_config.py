@@ -64,8 +64,14 @@ def test_every_key_is_a_variable_and_an_option(monkeypatch, tmp_path, found, key
         "window": "1",
     }
     other |= {"min_tracker_rate": "2", "camera_files": "1", "max_bitrate": "500000"}
-    other |= {"jobs": "2", "keep_hours": "1", "drain_seconds": "1", "log_format": "json"}
-    other |= {"session_keys": "remote"}
+    other |= {
+        "jobs": "2",
+        "job_nice": "5",
+        "keep_hours": "1",
+        "drain_seconds": "1",
+        "log_format": "json",
+    }
+    other |= {"session_keys": "remote", "job_nice": "5"}
     text = other.get(found.name) or key.example or "error"
     wanted = parse(key, found.name, text)
     assert wanted != found.default

@@ -1,6 +1,17 @@
+import json
+
 import pytest
 
-from stream.compose.effect_fields import effect, stack, value, written
+from stream.compose.effect_fields import (
+    as_json,
+    as_text,
+    effect,
+    of_texts,
+    stack,
+    told,
+    value,
+    written,
+)
 from stream.compose.effects import Effect
 from stream.errors import EffectError, LimitError
 
@@ -57,3 +68,41 @@ def test_what_is_written_on_a_command_line():
     for field, bad in (("strength", "much"), ("objects", "cat"), ("position", "left")):
         with pytest.raises(EffectError, match=f"{field} is '{bad}'"):
             value(field, bad)
+
+
+def test_texts_share_what_is_usual():
+    assert of_texts(["blur", "pixelate:strength=1"], {"strength": "0.2", "objects": "1"}) == (
+        Effect("blur", 0.2, objects=(1,)),
+        Effect("pixelate", 1, objects=(1,)),
+    )
+    with pytest.raises(EffectError, match="strength is 'x'"):
+        of_texts(["blur"], {"strength": "x"})
+    with pytest.raises(LimitError):
+        of_texts(["none"] * 9, {})
+
+
+ALL_UNUSUAL = Effect("picture", 1.0, "#0000ff", "room", "both", (1, 2), "contain", (0.0, 0.25))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (Effect("blur"),),
+        (Effect("blur", 0.2),),
+        (Effect("blur"), ALL_UNUSUAL),
+        (ALL_UNUSUAL, Effect("pixelate", objects=(3,))),
+    ],
+)
+def test_effects_that_are_written_are_read_again(given):
+    assert stack(json.loads(json.dumps(as_json(given)))) == given
+    assert of_texts([as_text(each) for each in given], {}) == given
+    assert stack(json.loads(json.dumps([told(each) for each in given]))) == given
+
+
+def test_what_is_written_is_short():
+    assert as_json((Effect("blur"),)) == "blur"
+    assert as_json((Effect("blur"), Effect("none", objects=(1,)))) == [
+        "blur",
+        {"name": "none", "objects": (1,)},
+    ]
+    assert as_text(Effect("pixelate", 1, objects=(1, 2))) == "pixelate:strength=1:objects=1,2"

@@ -159,7 +159,7 @@ async def stream(load, effect):
         session = Session("s", supervisor, pool, lambda event: None)
         session.start()
         try:
-            await session.begin_with(effect)
+            await session.begin_with((effect,))
             made = Stream(session, effect.name)
             await made.next()
             session.request(1, AddPoint(left(0) + 50, 140, True, None))

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from stream.compose.privacy import Evidence, Extent
 from stream.overload import (
     DOWN_AFTER,
     LADDER,
@@ -45,6 +46,13 @@ def test_the_ladder_gives_up_one_thing_after_another() -> None:
     ]
     assert starts == sorted(set(starts))
     assert all(level.fast == (level.share < 1) for level in LADDER)
+
+
+def test_masks_of_every_step_are_young_enough_to_be_believed() -> None:
+    takes = 0.4  # of a tracker that is held up, as on a machine that is overloaded
+    for level in LADDER:
+        oldest = level.tracker_interval + takes
+        assert Evidence({1: Extent(0.2, at_border=False)}, 0, oldest, reaches=True).is_usable
 
 
 def test_a_severe_overload_steps_down_twice_as_fast() -> None:

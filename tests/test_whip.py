@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from fake_tracker import bright_supervisor
+from multidict import MultiDict
 from rtc_client import Client, Scene, Tone, eventually
 from test_webrtc import GREEN, is_near, peers, pixel
 from whip_client import FRAGMENT, SDP, Party
 
 import stream.server.rtc
+from stream.compose.effects import Effect
 from stream.errors import EffectError, InputError, PromptError
 from stream.limits import MAX_SDP
 from stream.network import ice_servers
@@ -76,6 +78,8 @@ COMPLIANCE: list[tuple[str, str, dict[str, str], str, int, dict[str, str]]] = [
     ("POST", "/whip?effect=sparkle", SDP, "SDP", 400, {}),
     ("POST", "/whip?effect=picture", SDP, "SDP", 400, {}),
     ("POST", "/whip?effect=picture&background=nowhere", SDP, "SDP", 400, {}),
+    ("POST", "/whip?effect=blur&effect=pixelate:objects=none", SDP, "SDP", 400, {}),
+    ("POST", "/whip?effect=none" + "&effect=none" * 8, SDP, "SDP", 413, {}),
     ("POST", "/whip?text=zeppelin", SDP, "SDP", 400, {}),
     ("POST", "/whip?sparkle=1", SDP, "SDP", 400, {}),
     ("POST", "/whip?session=studio", SDP, "SDP", 409, {}),
@@ -232,6 +236,42 @@ async def test_the_effect_is_on_the_first_picture_already(http: Http) -> None:
     await viewer.close()
 
 
+async def test_all_effects_of_a_stack_are_on_the_first_picture_and_can_be_switched(
+    http: Http,
+) -> None:
+    publisher, viewer = Party(Scene(320, 240)), Party(watches=("video",))
+    stack = "effect=colour&effect=desaturate:target=both:strength=1&colour=%230000ff"
+    await publisher.begin(http, f"/whip?{stack}&session=studio")
+    await viewer.begin(http, "/whep/studio")
+    await viewer.until(lambda: viewer.pictures)
+    red, green, blue = pixel(viewer.pictures[0], 0.05, 0.05)
+    assert max(red, green, blue) - min(red, green, blue) < 12, "blue, then grey"
+    async with http.patch("/sessions/studio", json={"effect": ["blur", "colour"]}) as response:
+        assert response.status == 200
+        found = (await response.json())["effects"]
+    assert [effect["name"] for effect in found] == ["blur", "colour"]
+    await viewer.until(lambda: is_near(pixel(viewer.pictures[-1], 0.05, 0.05), GREEN))
+    for wrong, status in (
+        ({"effect": "picture"}, 400),
+        ({"effect": ["none"] * 9}, 413),
+        ({"effects": ["none"]}, 400),
+    ):
+        assert (await http.patch("/sessions/studio", json=wrong)).status == status
+    assert (await http.patch("/sessions/nobody", json={"effect": "none"})).status == 404
+    assert [effect.name for effect in peers(http).session("studio").effects] == ["blur", "colour"]
+    await publisher.close()
+    await viewer.close()
+
+
+async def test_who_switches_effects_needs_the_token(guarded: Http, sdp: str) -> None:
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    path, wanted = "/sessions/studio", {"effect": "none"}
+    response = await guarded.post("/whip?session=studio", data=sdp, headers={**SDP, **bearer})
+    assert response.status == 201
+    assert (await guarded.patch(path, json=wanted)).status == 401
+    assert (await guarded.patch(path, json=wanted, headers=bearer)).status == 200
+
+
 async def test_words_are_asked_for(http: Http, sdp: str) -> None:
     response = await http.post("/whip?session=zoo&text=cat&text=person", data=sdp, headers=SDP)
     assert response.status == 201
@@ -295,16 +335,21 @@ async def test_the_page_still_has_its_own_door(http: Http) -> None:
 
 
 def query(**given: str) -> Any:
-    from multidict import MultiDict
-
     return read_query(MultiDict(given))
 
 
 def test_queries() -> None:
-    effect, words, name = query()
-    assert (effect.name, words, name) == ("overlay", [], None)
-    effect, words, name = query(effect="blur", strength="0.8", text="person", session="a-b_1")
-    assert (effect.name, effect.strength, words, name) == ("blur", 0.8, ["person"], "a-b_1")
+    stack, words, name = query()
+    assert (stack, words, name) == ((Effect(),), [], None)
+    stack, words, name = query(effect="blur", strength="0.8", text="person", session="a-b_1")
+    assert (stack, words, name) == ((Effect("blur", 0.8),), ["person"], "a-b_1")
+    given = MultiDict([("effect", "blur"), ("effect", "pixelate:objects=1,2:strength=1")])
+    given.update({"strength": "0.25", "fit": "contain"})
+    stack, _, _ = read_query(given)
+    assert stack == (
+        Effect("blur", 0.25, fit="contain"),
+        Effect("pixelate", 1, objects=(1, 2), fit="contain"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -313,6 +358,9 @@ def test_queries() -> None:
         ({"effect": "sparkle"}, EffectError, "none, overlay, blur"),
         ({"strength": "2"}, EffectError, "0 to 1"),
         ({"strength": "nan"}, EffectError, "0 to 1"),
+        ({"strength": "much"}, EffectError, "a number"),
+        ({"effect": "blur:target=sky"}, EffectError, "object, background, both"),
+        ({"objects": "cat"}, EffectError, "such as 1,2"),
         ({"colour": "red"}, EffectError, "#rrggbb"),
         ({"text": " "}, PromptError, "text=person"),
         ({"text": "x" * 61}, PromptError, "60"),

@@ -1,7 +1,8 @@
-"""Effects as people and programs write them, in JSON or on a command line -> checked effects."""
+"""Effects as people and programs write them, in JSON, on a command line or in a URL -> checked
+effects, and back."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stream.compose.effects import Effect, Stack, check, check_stack
@@ -43,6 +44,63 @@ def stack(given: object) -> Stack:
     made = tuple(effect(_fields(one)) for one in each)
     check_stack(made)
     return made
+
+
+def of_texts(texts: Sequence[str], usual: Mapping[str, str]) -> Stack:
+    """Of NAME:FIELD=VALUE… each, the lowest effect first.
+
+    usual: fields of those that do not have them, as they are written. Raises EffectError,
+    LimitError.
+    """
+    fields = {field: value(field, text) for field, text in usual.items()}
+    return stack([written(text, fields) for text in texts])
+
+
+def check_backgrounds(stack: Stack, known: Sequence[str]) -> None:
+    """Raise EffectError where a background is named, or needed, that is not among `known`."""
+    for effect in stack:
+        is_shown = effect.name in ("picture", "video")
+        if (is_shown or effect.background is not None) and effect.background not in known:
+            raise EffectError(
+                f"background {effect.background!r:.60} is unknown; known are {', '.join(known)}"
+            )
+
+
+def as_json(stack: Stack) -> object:
+    """The shortest that `stack` makes the same of: a name where the rest is as usual."""
+    each = [{"name": effect.name, **_unusual(effect)} for effect in stack]
+    short = [fields if len(fields) > 1 else fields["name"] for fields in each]
+    return short if len(short) > 1 else short[0]
+
+
+def as_text(effect: Effect) -> str:
+    """What `written` makes the same of."""
+    parts = [effect.name]
+    for field, given in _unusual(effect).items():
+        shown = ",".join(map(str, given)) if isinstance(given, tuple) else given
+        parts.append(f"{field}={shown}")
+    return ":".join(parts)
+
+
+def told(effect: Effect) -> dict[str, Any]:
+    """What clients are told of it; of the newer fields only those that are not as usual, so that
+    clients that know none of them see what they know."""
+    return {
+        "name": effect.name,
+        "strength": effect.strength,
+        "colour": effect.colour,
+        "background": effect.background,
+        **_unusual(effect),
+    }
+
+
+def _unusual(effect: Effect) -> dict[str, Any]:
+    usual = Effect()
+    return {
+        field: getattr(effect, field)
+        for field in FIELDS[1:]
+        if getattr(effect, field) != getattr(usual, field)
+    }
 
 
 def _fields(given: object) -> Mapping[str, Any]:

@@ -90,19 +90,19 @@ Stack = tuple[Effect, ...]
 def check(effect: Effect) -> None:
     """Raise EffectError unless every field of the effect has a meaning."""
     if effect.name not in EFFECTS:
-        raise EffectError(f"effect {effect.name!r} is unknown; known are {', '.join(EFFECTS)}")
+        raise EffectError(f"effect {effect.name!r:.60} is unknown; known are {', '.join(EFFECTS)}")
     if not _is_share(effect.strength):
         raise EffectError(f"strength is {effect.strength!r}; wanted a number from 0 to 1")
     if not (isinstance(effect.colour, str) and _COLOUR.fullmatch(effect.colour)):
-        raise EffectError(f"colour is {effect.colour!r}; wanted #rrggbb, like #00b140")
+        raise EffectError(f"colour is {effect.colour!r:.60}; wanted #rrggbb, like #00b140")
     if not (effect.background is None or isinstance(effect.background, str)):
         raise EffectError(f"background is {effect.background!r}; wanted a name")
     if effect.target is not None and effect.target not in TARGETS:
-        raise EffectError(f"target is {effect.target!r}; wanted {', '.join(TARGETS)}")
+        raise EffectError(f"target is {effect.target!r:.60}; wanted {', '.join(TARGETS)}")
     if effect.name in FIXED_TARGET and effect.on != USUAL_TARGET[effect.name]:
         raise EffectError(f"effect {effect.name} is always on {USUAL_TARGET[effect.name]}")
     if effect.fit not in FITS:
-        raise EffectError(f"fit is {effect.fit!r}; wanted {' or '.join(FITS)}")
+        raise EffectError(f"fit is {effect.fit!r:.60}; wanted {' or '.join(FITS)}")
     _check_position(effect.position)
     _check_objects(effect.objects)
 

@@ -8,11 +8,6 @@ try:
 except ImportError:  # Windows has no such limits
     resource = None  # type: ignore[assignment]
 
-NICEST = 19
-"""Beside the worker's niceness of 10 a job gets an eighth of a CPU that both want, beside the
-server's threads a seventieth. SCHED_IDLE was tried and not kept: a machine that does anything else
-starves a job altogether, and one that starves while it holds a lock holds up who waits for it."""
-
 FILE_SIZE = 16 * 1024**3
 """One file that a job writes: ten times what an hour of 1080p takes."""
 
@@ -28,10 +23,14 @@ def confine(memory: int | None, seconds: float) -> None:
     _lower(resource.RLIMIT_CORE, 0)
 
 
-def step_back() -> None:
-    """Live sessions come first."""
+def step_back(niceness: int) -> None:
+    """Live sessions come first.
+
+    SCHED_IDLE was tried and not kept: a machine that does anything else starves a job altogether,
+    and one that starves while it holds a lock holds up who waits for it.
+    """
     with contextlib.suppress(OSError, AttributeError):
-        os.nice(NICEST)
+        os.nice(niceness)
 
 
 def _lower(kind: int, limit: int) -> None:

@@ -7,11 +7,11 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stream import logs
+from stream import loading, logs
 from stream.database import Database
 from stream.errors import Busy
 from stream.jobs import process
@@ -42,9 +42,6 @@ RETRY = 5.0
 
 ABANDONED = 3600.0
 """Seconds after which a folder that never became a job is removed: its upload has broken off."""
-
-NETWORK = ("model", "threads", "device", "half", "compile", "weights", "window", "text_model")
-"""The settings that a job's process loads its network with."""
 
 
 @dataclass(slots=True)
@@ -87,9 +84,6 @@ class Jobs:
         self.owner = Owner(database.folder / "servers")
         self.store = JobStore(database, keys, self.owner.id)
         self._settings = settings
-        self._network = {name: getattr(settings, name) for name in NETWORK}
-        if settings.weights is not None:
-            self._network["weights"] = str(settings.weights)
         self._progress: dict[str, Progress] = {}
         self._waiting = asyncio.Event()
         self._probes = asyncio.Semaphore(MAX_PROBES)
@@ -262,8 +256,9 @@ class Jobs:
             "input": str(folder / "input"),
             "output": str(output),
             "request": job.request,
-            "network": self._network_of(job),
+            "network": loading.as_json(self._network_of(job)),
             "duration": job.duration / 1000,
+            "niceness": self._settings.job_nice,
         }
         log.info("job %s: runs", job.id)
         return await process.run("stream.jobs.runner", orders, JOB_STALL, heard)
@@ -272,14 +267,14 @@ class Jobs:
         """The name of the model that works on it."""
         return str(job.request.get("model") or self._settings.model)
 
-    def _network_of(self, job: Job) -> dict[str, Any]:
+    def _network_of(self, job: Job) -> Settings:
         """What its process loads: the server's settings, but for what belongs to one model."""
         model = self.model(job)
         if model == self._settings.model:
-            return self._network
+            return self._settings
         is_embedded = model.partition("@")[0] == EMBEDDED
         device = "auto" if is_embedded else self._settings.device
-        return {**self._network, "model": model, "weights": None, "device": device}
+        return replace(self._settings, model=model, weights=None, device=device)
 
     async def _end(
         self, job: Job, state: str, used: int, error: dict[str, Any] | None = None

@@ -45,4 +45,4 @@ def _work(orders: dict[str, Any], reports: talk.Reports) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(talk.main(_work))
+    talk.main(_work)

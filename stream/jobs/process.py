@@ -17,8 +17,9 @@ log = logging.getLogger(__name__)
 REMEMBERED = 20
 """Last lines of what the process complained about, for the log, should it die."""
 
-END_TIMEOUT = 5.0
-"""Seconds to end by itself, then it is killed: beside live sessions its own end may take longer."""
+END_TIMEOUT = 30.0
+"""Seconds to be gone once it has closed its output, which it does by ending; then it is killed.
+Beside live sessions its own end may take long."""
 
 
 class JobError(SegstreamError):

@@ -16,7 +16,7 @@ from typing import Any
 from stream.compose import backgrounds, effect_fields
 from stream.compose.effects import Effect, Stack
 from stream.cues import Cue, Schedule
-from stream.errors import EffectError, InputError, LimitError, PromptError
+from stream.errors import InputError, LimitError, PromptError
 from stream.limits import MAX_JOB_PROMPTS, MAX_WORD
 from stream.prompts import Box, Point, Prompt, Text
 from stream.track import words
@@ -181,13 +181,7 @@ def _effects(given: Any) -> Stack:
         for one in each
     ]
     stack = effect_fields.stack(named)
-    for effect in stack:
-        is_shown = effect.name in ("picture", "video")
-        if (is_shown or effect.background) and effect.background not in backgrounds.names():
-            known = ", ".join(backgrounds.names())
-            raise EffectError(
-                f"background {_short(effect.background)} is unknown; known are {known}"
-            )
+    effect_fields.check_backgrounds(stack, backgrounds.names())
     return stack
 
 

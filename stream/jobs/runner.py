@@ -1,7 +1,8 @@
 """One job from its video to its exports, in a process of its own: `python -m` this.
 
-Orders: {"input", "output", "request", "network", "duration"}: paths of the video and of an empty
-folder, what to do (stream.jobs.request), the settings of the network, seconds of video.
+Orders: {"input", "output", "request", "network", "duration", "niceness"}: paths of the video and
+of an empty folder, what to do (stream.jobs.request), the settings of the network, seconds of video,
+and how far to step back for others.
 Reports {"frames"} as it goes, at last {"seconds", "frames"}: of video done.
 """
 
@@ -17,7 +18,9 @@ from stream.jobs import exports, talk
 from stream.jobs.confine import confine, step_back
 from stream.jobs.exports.shown import Shown
 from stream.jobs.request import Request, parse
-from stream.limits import JOB_MEMORY, JOB_TIME, SEARCH_TIMEOUT
+from stream.limits import JOB_MEMORY, JOB_TIME
+from stream.loading import load_network, new_tracker, of_json
+from stream.settings import Settings
 from stream.track import catalog, finder
 from stream.track.tracker import Tracker
 from stream.track_file import Tracked, tracked
@@ -84,26 +87,22 @@ class _Bounded(VideoFile):
             yield item
 
 
-def _tracker(network: dict[str, Any], request: Request) -> tuple[Tracker, bool]:
-    """The tracker, with a detector where a phrase needs one, and whether it runs without PyTorch,
-    which reserves far more memory than it uses."""
-    model, weights, text_model = (network.pop(key) for key in ("model", "weights", "text_model"))
-    windowed = network.pop("window")
-    loaded = catalog.load(model, weights=weights and Path(weights), **network)
-    known = loaded.spec.words
-    request.check_words(known, phrases=text_model is not None)
-    found = None
-    if finder.is_wanted(request.texts, known):
-        found = finder.start(text_model, network["threads"], network["device"], SEARCH_TIMEOUT)
-    is_small = found is None and model.partition("@")[0] == catalog.EMBEDDED
-    return Tracker(loaded, windowed=windowed, finder=found), is_small
+def _tracker(settings: Settings, request: Request) -> tuple[Tracker, bool]:
+    """The tracker, and whether it runs without PyTorch, which reserves far more memory than it
+    uses: a full model does not, nor a detector."""
+    network = load_network(settings)
+    known = network.spec.words
+    request.check_words(known, phrases=settings.text_model is not None)
+    is_embedded = settings.model.partition("@")[0] == catalog.EMBEDDED
+    is_small = is_embedded and not finder.is_wanted(request.texts, known)
+    return new_tracker(settings, network, request.texts), is_small
 
 
 def _work(orders: dict[str, Any], reports: talk.Reports) -> None:
-    step_back()
-    network, duration = orders["network"], orders["duration"]
+    step_back(orders["niceness"])
+    settings, duration = of_json(orders["network"]), orders["duration"]
     request, path = parse(orders["request"]), Path(orders["input"])
-    tracker, is_small = _tracker(network, request)
+    tracker, is_small = _tracker(settings, request)
     confine(JOB_MEMORY if is_small else None, JOB_TIME * (1 + duration))
     try:
         with _Bounded(path, duration) as source:
@@ -114,4 +113,4 @@ def _work(orders: dict[str, Any], reports: talk.Reports) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(talk.main(_work))
+    talk.main(_work)

@@ -8,14 +8,14 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from stream.errors import InputError, LimitError, SegstreamError
 
-OK = 0
-REFUSED = 2
-"""Exit codes: done, and an error that was reported."""
+OK, BROKEN, REFUSED = 0, 1, 2
+"""Exit codes: done, a fault of the program, and an error that was reported."""
 
 
 class Reports:
@@ -29,9 +29,23 @@ class Reports:
         self._file.write(json.dumps(report) + "\n")
 
 
-def main(work: Callable[[dict[str, Any], Reports], None]) -> int:
-    """Do `work` with the orders; its SegstreamError is reported."""
+def main(work: Callable[[dict[str, Any], Reports], None]) -> NoReturn:
+    """Do `work` with the orders; its SegstreamError is reported.
+
+    Then the process ends at once. To take a network's libraries down first would take seconds of a
+    machine that is busy, in which what is done looked as if it hung.
+    """
     reports = Reports()
+    try:
+        code = _main(work, reports)
+    except BaseException:
+        traceback.print_exc()
+        code = BROKEN
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _main(work: Callable[[dict[str, Any], Reports], None], reports: Reports) -> int:
     orders = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     try:
@@ -55,4 +69,4 @@ def status(error: SegstreamError) -> int:
 
 def _end_with_the_server() -> None:
     sys.stdin.read()
-    os._exit(1)
+    os._exit(BROKEN)

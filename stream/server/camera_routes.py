@@ -2,10 +2,11 @@
 
 from aiohttp import web
 
-from stream.cameras import read_config
+from stream.cameras import read_config, read_effect
+from stream.compose import effect_fields
 from stream.egress import target
 from stream.limits import MAX_CAMERA_BODY
-from stream.server import mjpeg
+from stream.server import effects, mjpeg
 from stream.server.cameras import CAMERAS, Camera
 from stream.server.http import read_json
 from stream.server.rtc import PEERS
@@ -16,11 +17,13 @@ def add_routes(app: web.Application) -> None:
     router.add_get("/cameras", _list)
     router.add_post("/cameras", _post)
     router.add_get("/cameras/{name}", _get)
+    router.add_patch("/cameras/{name}", _patch)
     router.add_delete("/cameras/{name}", _delete)
     router.add_post("/cameras/{name}/recording", _post_recording)
     router.add_delete("/cameras/{name}/recording", _delete_recording)
     router.add_get("/cameras/{name}/mjpeg", _camera_mjpeg)
     router.add_get("/cameras/{name}/snapshot.jpg", _camera_snapshot)
+    router.add_patch("/sessions/{session}", _patch_session)
     router.add_get("/sessions/{session}/mjpeg", _session_mjpeg)
     router.add_get("/sessions/{session}/snapshot.jpg", _session_snapshot)
 
@@ -46,6 +49,13 @@ async def _get(request: web.Request) -> web.Response:
     return web.json_response(_camera(request).state())
 
 
+async def _patch(request: web.Request) -> web.Response:
+    """Its effects, while it is live, and from now on."""
+    name = _camera(request).config.name  # 404 before all else
+    stack = read_effect(await effects.read(request))
+    return web.json_response((await request.app[CAMERAS].set_effect(name, stack)).state())
+
+
 async def _delete(request: web.Request) -> web.Response:
     await request.app[CAMERAS].remove(request.match_info["name"])
     return web.Response(status=204)
@@ -68,6 +78,12 @@ async def _camera_mjpeg(request: web.Request) -> web.StreamResponse:
 
 async def _camera_snapshot(request: web.Request) -> web.Response:
     return await mjpeg.snapshot(request, _camera(request).session)
+
+
+async def _patch_session(request: web.Request) -> web.Response:
+    session = request.app[PEERS].session(request.match_info["session"])
+    await effects.switch(session, effect_fields.stack(await effects.read(request)))
+    return web.json_response({"effects": list(map(effect_fields.told, session.effects))})
 
 
 async def _session_mjpeg(request: web.Request) -> web.StreamResponse:

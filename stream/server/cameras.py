@@ -5,13 +5,15 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
 
 from stream import logs
-from stream.cameras import CameraConfig, CameraFile, Configs, add, remove
-from stream.compose.effects import Effect
+from stream.cameras import CameraConfig, CameraFile, Configs, add, remove, set_effect
+from stream.compose import effect_fields
+from stream.compose.effects import Stack
 from stream.egress import target
 from stream.egress.recording import Recording
 from stream.errors import Busy, InputError, SegstreamError
@@ -21,6 +23,7 @@ from stream.ingest.source import MESSAGES, Phase
 from stream.limits import MAX_CAMERAS
 from stream.messages import AddText, Event, Rejected, Stats
 from stream.network import Network
+from stream.server import effects
 from stream.server.drain import Drain
 from stream.server.publications import Publications
 from stream.server.steering import Steering
@@ -99,13 +102,32 @@ class Camera:
     async def _follow(self) -> None:
         """The effect first: a picture that goes out without it may show what it is to hide."""
         try:
-            await self.session.begin_with(Effect(self.config.effect))
+            await self.session.begin_with(self.config.effect)
         except SegstreamError as error:
             self._trouble = str(error)
             log.error("camera %s: %s", self.config.name, error)
             return
         self._has_begun = True
         await self._follower.run()
+
+    async def take(self, config: CameraConfig) -> bool:
+        """Go on with a config that differs in its effects alone; False: it has to begin anew."""
+        is_same = replace(config, effect=self.config.effect) == self.config
+        if not (is_same and self._has_begun):
+            return False
+        try:
+            await self.show(config.effect)
+        except SegstreamError as error:
+            log.error("camera %s: %s", self.config.name, error)
+            return False
+        self.config = config
+        return True
+
+    async def show(self, stack: Stack) -> None:
+        """Raises what `effects.switch` does. One that has not begun yet begins with its config's
+        effects."""
+        if self._has_begun and self.session.effects != stack:
+            await effects.switch(self.session, stack)
 
     def start_recording(self) -> None:
         """Go on with it if it runs already. Raises InputError."""
@@ -130,6 +152,8 @@ class Camera:
         now, source, follower = time.monotonic(), self._follower.source, self._follower
         stats, recording = self._stats, self.recording
         width, height = source.size
+        # Until they are set no picture comes, so nobody sees any others.
+        effects_shown = self.session.effects if self._has_begun else self.config.effect
         return {
             "name": self.config.name,
             "url": shown(self.config.url),
@@ -153,8 +177,8 @@ class Camera:
             "reconnects": source.reconnects,
             "clock_jumps": follower.clock.jumps,
             "codec_changes": source.codec_changes,
-            # Until it is set no picture comes, so nobody sees any other.
-            "effect": self.session.state.effect.name if self._has_begun else self.config.effect,
+            "effect": effects_shown[0].name,
+            "effects": list(map(effect_fields.told, effects_shown)),
             "objects": len(self.session.state.objects),
             "trouble": self._trouble,
             "recording": recording.state() if recording else None,
@@ -250,6 +274,17 @@ class Cameras:
         await self._change(add(config))
         return self.get(config.name)
 
+    async def set_effect(self, name: str, stack: Stack) -> Camera:
+        """Show it with other effects, now and after a restart.
+
+        Raises aiohttp's HTTPNotFound, InputError, and what `effects.switch` does.
+        """
+        self.get(name)
+        await self._change(set_effect(name, stack))
+        camera = self.get(name)
+        await camera.show(camera.config.effect)  # a viewer may have chosen others
+        return camera
+
     async def remove(self, name: str) -> None:
         """Raises aiohttp's HTTPNotFound, InputError."""
         self.get(name)
@@ -289,7 +324,8 @@ class Cameras:
 
     async def _become(self, configs: Configs) -> None:
         for name, camera in list(self._cameras.items()):
-            if configs.get(name) != camera.config:
+            config = configs.get(name)
+            if config != camera.config and not (config and await camera.take(config)):
                 del self._cameras[name]
                 log.info("camera %s: removed", name)
                 await camera.close()

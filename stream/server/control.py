@@ -99,7 +99,7 @@ def encode(event: Event) -> str:
                 }
                 for sighting in objects
             ]
-            first, *others = (_effect_fields(each) for each in (effect, *more))
+            first, *others = map(effect_fields.told, (effect, *more))
             # A lone effect is told as ever; clients that know no stack go on understanding it.
             stack = {"effects": [first, *others]} if others else {}
             return _text("state", objects=shown, effect=first, **stack, can_undo=can_undo)
@@ -113,23 +113,6 @@ def encode(event: Event) -> str:
 
 def _text(kind: str, **fields: object) -> str:
     return json.dumps({"type": kind, **fields}, separators=(",", ":"), allow_nan=False)
-
-
-def _effect_fields(effect: Effect) -> dict[str, object]:
-    """What differs from the default of the newer fields is told only then."""
-    default = Effect()
-    newer = {
-        key: getattr(effect, key)
-        for key in ("target", "objects", "fit", "position")
-        if getattr(effect, key) != getattr(default, key)
-    }
-    return {
-        "name": effect.name,
-        "strength": effect.strength,
-        "colour": effect.colour,
-        "background": effect.background,
-        **newer,
-    }
 
 
 def _decode(text: str | bytes) -> Mapping[str, Any]:

@@ -5,15 +5,18 @@ import re
 from aiohttp import web
 from multidict import MultiMapping
 
-from stream.compose.effects import Effect, check
-from stream.errors import EffectError, InputError, PromptError
+from stream.compose import effect_fields
+from stream.compose.effects import Effect, Stack
+from stream.errors import InputError, PromptError
 from stream.limits import MAX_OBJECTS, MAX_WORD
 from stream.server import offer, wish
 from stream.server.gate import GATE, QUERY
 from stream.server.rtc import PEERS
 from stream.session import Session
 
-PARAMETERS = ("effect", "strength", "colour", "background", "text", "session")
+PARAMETERS = ("effect", *effect_fields.FIELDS[1:], "text", "session")
+
+REPEATABLE = frozenset({"effect", "text"})
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
@@ -26,10 +29,10 @@ def add_routes(router: web.UrlDispatcher) -> None:
 async def post(request: web.Request) -> web.Response:
     """Begin a session whose pictures come from the publisher; nothing goes back to it."""
     checked = offer.read_publisher(await wish.read_offer(request))
-    effect, words, name = read_query(request.query)
+    stack, words, name = read_query(request.query)
 
     async def prepare(session: Session) -> None:
-        await session.begin_with(effect, words)
+        await session.begin_with(stack, words)
 
     async with request.app[GATE].lease(request) as lease:
         id, answer = await request.app[PEERS].accept(
@@ -49,24 +52,18 @@ async def patch(request: web.Request) -> web.Response:
     return await wish.patch(request, id, request.app[PEERS].peer(id, source="whip").connection)
 
 
-def read_query(query: MultiMapping[str]) -> tuple[Effect, list[str], str | None]:
-    """Effect, words and name of the session to begin. Raises InputError and its kinds; what the
-    words and backgrounds are is checked by the session."""
+def read_query(query: MultiMapping[str]) -> tuple[Stack, list[str], str | None]:
+    """Effects, words and name of the session to begin. Raises InputError and its kinds, LimitError;
+    what the words and backgrounds are is checked by the session."""
     if unknown := set(query) - {*PARAMETERS, QUERY}:
         raise InputError(
             f"unknown parameter {sorted(unknown)[0][:40]!r}; known are {', '.join(PARAMETERS)}"
         )
-    for key in set(query) - {"text"}:
+    for key in set(query) - REPEATABLE:
         if len(query.getall(key)) > 1:
             raise InputError(f"parameter {key} is given twice")
-    default = Effect()
-    effect = Effect(
-        query.get("effect", default.name),
-        _strength(query.get("strength")),
-        query.get("colour", default.colour),
-        query.get("background"),
-    )
-    check(effect)
+    usual = {field: query[field] for field in effect_fields.FIELDS[1:] if field in query}
+    stack = effect_fields.of_texts(query.getall("effect", [Effect().name]), usual)
     words = query.getall("text", [])
     if len(words) > MAX_OBJECTS or any(not 0 < len(word.strip()) <= MAX_WORD for word in words):
         raise PromptError(
@@ -78,12 +75,4 @@ def read_query(query: MultiMapping[str]) -> tuple[Effect, list[str], str | None]
         raise InputError(f"session is {name[:60]!r}; wanted 1 to 40 of A-Z a-z 0-9 _ -")
     if name == "camera":
         raise InputError("session camera cannot be had: /whep/camera/NAME are the server's cameras")
-    return effect, words, name
-
-
-def _strength(text: str | None) -> float:
-    if text is None:
-        return Effect().strength
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII):
-        raise EffectError(f"strength is {text[:40]!r}; wanted a number from 0 to 1")
-    return float(text)
+    return stack, words, name

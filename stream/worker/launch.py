@@ -13,6 +13,7 @@ from typing import Protocol
 from stream import logs
 from stream.frames import Image, Masks
 from stream.limits import MAX_BATCH
+from stream.loading import load_network
 from stream.settings import Settings
 from stream.track import finder
 from stream.track.finder import Finder
@@ -100,20 +101,11 @@ class NetworkEngine:
 
 
 def _load(settings: Settings, max_batch: int | None) -> Engine:
-    from stream.track import catalog
-
     logs.configure(settings, "worker")
     # On a CPU it leaves half of the cores to the tracker.
     threads = max(1, (settings.threads or os.cpu_count() or 1) // 2)
     found = finder.start(settings.text_model, threads, settings.device, patience=0)
-    network = catalog.load(
-        settings.model,
-        threads=settings.threads,
-        device=settings.device,
-        half=settings.half,
-        compile=settings.compile,
-        weights=settings.weights,
-    )
+    network = load_network(settings)
     batch = max_batch or (MAX_BATCH if _on_cuda(settings) else 1)
     return NetworkEngine(network, batch, settings.window, found)
 

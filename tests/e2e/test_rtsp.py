@@ -156,7 +156,8 @@ def test_a_killed_camera_is_noticed_and_read_again(api, camera):
     api.live("door")
     camera.kill()
     began = time.monotonic()
-    found, _ = api.until("door", lambda found: found["state"] != "live")
+    # On a busy machine it is seen to be frozen before anybody knows why.
+    found, _ = api.until("door", lambda found: found["failure"])
     print(f"\nkilled: noticed after {time.monotonic() - began:.2f} s")
     assert found["failure"] in ("closed", "unreachable", "silent")
     api.until("door", lambda found: found["reconnects"] >= 3)

@@ -41,9 +41,9 @@ def compare(before: Path, after: Path, shares: Sequence[float], data: Path, part
     """
     model = nano_model(after)
     validation = Validation(data, model.image_size, part)
-    weights = [nano_model(path).state_dict() for path in (before, after)]
+    old, new = (nano_model(path).state_dict() for path in (before, after))
     for share in shares:
-        model.load_state_dict(mix(*weights, share))
+        model.load_state_dict(mix(old, new, share))
         print(json.dumps({"share": share, **validation.measure(model)}), flush=True)
 
 

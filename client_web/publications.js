@@ -49,8 +49,8 @@ export class Publications {
     this.#panel.hidden = !live;
     this.#hint.textContent =
       remote === null
-        ? "Send this picture to a server or a service as well, until you stop."
-        : `Send this picture to a server or a service as well, until camera ${remote} is removed.`;
+        ? "Send this picture to a server or a service as well, as long as it runs here."
+        : `Send the picture of camera ${remote} elsewhere as well, also when nobody watches it here.`;
     this.#complain("");
     this.#show([]);
     if (live) this.#look(this.#path);

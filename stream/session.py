@@ -435,12 +435,12 @@ class Session:
             self._meter.left += self._viewers.put(composed)
 
     def _comes_too_late(self, frame: Frame, now: float) -> bool:
-        """Whether it would be too old to be shown once it is encoded. Who records, or watches
+        """Whether it would be too old to be shown when it has left. Who records, or watches
         without the broadcast, gets it all the same."""
         if not len(self.broadcast) or len(self._viewers):
             return False
         age = now - frame.received
-        if age + self._composing.seconds + self.broadcast.encoding.seconds <= MAX_AGE:
+        if age + self._composing.seconds + self.broadcast.expected <= MAX_AGE:
             return False
         self._composing.skipped()
         self.broadcast.skip()

@@ -9,7 +9,7 @@ import numpy as np
 from aiortc import RTCPeerConnection, RTCRtpReceiver
 
 from stream.egress.broadcast import Broadcast
-from stream.egress.webrtc import VideoOutput
+from stream.egress.webrtc import LONGEST_SENDING, VideoOutput
 from stream.frames import Frame
 from stream.mailbox import Mailbox
 from stream.server import patches
@@ -65,3 +65,29 @@ async def test_the_timestamp_of_a_sent_picture_leads_back_to_its_frame() -> None
         await broadcast.close()
         await sending.close()
         await receiving.close()
+
+
+async def test_how_long_sending_takes_counts_and_a_slow_viewer_does_not() -> None:
+    frames: Mailbox[Frame] = Mailbox()
+    broadcast = Broadcast(frames, 2_000_000)
+    broadcast.start()
+    output = VideoOutput(broadcast)
+    output.negotiated("VP8")
+
+    async def show(index: int) -> None:
+        picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))
+        frames.put(Frame(picture, index, index * 3000, Fraction(1, 90_000), time.monotonic()))
+        async with asyncio.timeout(10):
+            await output.recv()
+
+    try:
+        await show(0)
+        await asyncio.sleep(0.03)
+        await show(1)
+        assert 0.03 <= broadcast.sending.seconds <= LONGEST_SENDING
+        await asyncio.sleep(2 * LONGEST_SENDING)
+        await show(2)
+        assert broadcast.sending.seconds == LONGEST_SENDING
+    finally:
+        output.stop()
+        await broadcast.close()

@@ -52,7 +52,7 @@ class Broadcast:
 
     frames: read by nobody else. pool: threads that encode, None for the loop's own.
     cap: bits per second. encoded: pictures, each in all codecs. encode_ms: of one, smoothed.
-    encoding: how long the next will take.
+    encoding, sending: how long these will take with the next; viewers tell the latter.
     """
 
     frames: Mailbox[Frame]
@@ -63,6 +63,7 @@ class Broadcast:
     encoded: int = 0
     encode_ms: float = 0.0
     encoding: Expected = field(default_factory=Expected)
+    sending: Expected = field(default_factory=Expected)
     ages: Ages = field(default_factory=Ages)
     age: float = 0.0
     """Seconds from a picture's arrival to its being encoded, the newest."""
@@ -139,14 +140,20 @@ class Broadcast:
                 return
             if not self._viewers:
                 continue
-            if time.monotonic() - frame.received + self.encoding.seconds > MAX_AGE:
+            if time.monotonic() - frame.received + self.expected > MAX_AGE:
                 self.skip()
             else:
                 await self._send(frame)
 
+    @property
+    def expected(self) -> float:
+        """Seconds until a picture that comes now will have left."""
+        return self.encoding.seconds + self.sending.seconds
+
     def skip(self) -> None:
-        """Count a picture that would be too old once it is encoded."""
+        """Count a picture that would be too old when it leaves."""
         self.encoding.skipped()
+        self.sending.skipped()
         self.drops.late += 1
         FRAMES_DROPPED["late"].inc()
 

@@ -20,6 +20,10 @@ from stream.mailbox import Mailbox, MailboxClosedError
 SMOOTHING = 0.05
 """Weight of one picture's delay: a second of them moves the sound, one late picture does not."""
 
+LONGEST_SENDING = 0.1
+"""Seconds that encrypting a picture and handing it to the system may count: more is a viewer's own
+trouble, for which the others are to lose nothing."""
+
 SOUND_LAG = 4 * 0.020
 """What sound has already lost when it arrives here: aiortc 1.16 keeps four packets of 20 ms in its
 jitter buffer; a picture leaves ours with its last packet."""
@@ -47,6 +51,7 @@ class VideoOutput(MediaStreamTrack):
         self._broadcast = broadcast
         self._viewer: Viewer | None = None
         self._last: Sent | None = None
+        self._left = 0.0
         self._sent: deque[tuple[int, int]] = deque(maxlen=REMEMBERED)
 
     @property
@@ -80,7 +85,9 @@ class VideoOutput(MediaStreamTrack):
     async def recv(self) -> "av.Packet[Any]":
         if self._last is not None:
             # aiortc asks for the next picture when the last was packed and sent.
-            delay = time.monotonic() - self._last.frame.received
+            now = time.monotonic()
+            self._broadcast.sending.took(min(now - self._left, LONGEST_SENDING))
+            delay = now - self._last.frame.received
             self.delay += (SMOOTHING if self.delay else 1.0) * (delay - self.delay)
             if self.last_timestamp is not None:
                 self._sent.append((self.last_timestamp(), self._last.frame.index))
@@ -93,6 +100,7 @@ class VideoOutput(MediaStreamTrack):
             raise MediaStreamError from None
         packet = av.Packet(self._last.encoded.data)
         packet.pts, packet.time_base = self._last.pts, Fraction(1, RATE)
+        self._left = time.monotonic()
         return packet
 
     def stop(self) -> None:

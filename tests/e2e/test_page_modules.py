@@ -1,5 +1,7 @@
 """The page's pure modules, run in the browser that they are written for."""
 
+import json
+
 import pytest
 
 pytestmark = pytest.mark.e2e
@@ -149,3 +151,23 @@ def test_a_closed_channel_fails_what_waits_and_what_comes(run):
         """,
     )
     assert result == ["The connection was closed.", "Not connected."]
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ({"state": "connecting", "reason": "", "retry_in": None, "sound": False}, "Connecting …"),
+        ({"state": "live", "reason": "", "retry_in": None, "sound": True}, "Live, with sound"),
+        ({"state": "live", "reason": "", "retry_in": None, "sound": False}, "Live"),
+        (
+            {"state": "waiting", "reason": "it cannot be reached", "retry_in": 2.1, "sound": False},
+            "Waiting: it cannot be reached; trying again in 3 s",
+        ),
+        (
+            {"state": "failed", "reason": "token is wrong", "retry_in": 0.0, "sound": False},
+            "Failed: token is wrong; trying again in 1 s",
+        ),
+    ],
+)
+def test_what_a_publication_does_is_told_in_words(run, state, text):
+    assert run("publications.js", f"return m.explain({json.dumps(state)})") == text

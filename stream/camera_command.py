@@ -20,6 +20,7 @@ from stream.errors import InputError
 from stream.ingest.address import Kind, shown
 
 USUAL = CameraConfig("", "")
+"""What the list does not show."""
 
 FOLLOWS = "a running server takes it up within a second"
 

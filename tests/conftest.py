@@ -1,4 +1,5 @@
-"""For all tests: torch on one thread, set before anything imports it, and a folder of data.
+"""For all tests: torch on one thread, set before anything imports it, a folder of data; and what
+several files' tests are made with.
 
 Torch's threads wait in a spin, which on a busy machine costs everybody dearly.
 """
@@ -7,8 +8,17 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from camera_server import Http
+    from supervisor_bench import Bench
+
+    from stream.settings import Settings
 
 os.environ["OMP_NUM_THREADS"] = "1"
 # Not the cameras of who runs the tests.
@@ -21,3 +31,42 @@ atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests last: Playwright's event loop stays in the thread that asyncio tests need."""
     items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of video, to be a camera."""
+    from rtsp_camera import write_clip
+
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> "Settings":
+    """Of a server whose cameras may be files, and are recorded."""
+    from stream.settings import Settings
+
+    kept = tmp_path / "settings" / "cameras.json"
+    return Settings(cameras=kept, camera_files=True, record=tmp_path / "recordings")
+
+
+@pytest.fixture
+async def http(settings: "Settings") -> "AsyncIterator[Http]":
+    """That server."""
+    from camera_server import serving
+
+    async with serving(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def bench() -> "Iterator[Bench]":
+    """A supervisor whose workers are threads."""
+    from supervisor_bench import Bench, worker_threads
+
+    bench = Bench()
+    yield bench
+    for tracker in bench.trackers:
+        tracker.gate.set()
+    bench.supervisor.stop()
+    bench.until(lambda: not worker_threads())

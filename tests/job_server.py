@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 
 class JobServer:
@@ -77,6 +79,15 @@ async def running(data: Path, **environment: str) -> AsyncIterator[JobServer]:
     finally:
         assert await server.stop() == 0, server.output
         assert "Traceback" not in server.output, server.output
+
+
+@contextlib.asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[str]:
+    """A web server that has the folder's files; its URL."""
+    app = web.Application()
+    app.router.add_static("/", folder)
+    async with TestServer(app, host="127.0.0.1") as server:
+        yield str(server.make_url("")).rstrip("/")
 
 
 async def events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, str]]:

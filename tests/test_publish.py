@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,14 @@ import av
 import cv2
 import numpy as np
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
-from fake_tracker import bright_supervisor
+from camera_server import Http, add_camera, serving, square, state
 from receiver_process import Process
 from rtc_client import Flash, Scene, Tone, eventually
-from rtsp_camera import HEIGHT, WIDTH, Camera, free_port, missing, write_clip
-from test_cameras import Http, add_camera, square, state
+from rtsp_camera import HEIGHT, WIDTH, Camera, free_port, missing
 from test_metrics import scrape
 from whip_client import Party
 
 from stream.cli import main
-from stream.server.app import create_app
 from stream.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -37,18 +34,6 @@ of late; a picture takes 33 until the next."""
 WITHOUT_CNAME = 0.2
 """GStreamer puts streams in step by sender reports with a CNAME, which FFmpeg's muxer leaves out:
 there what arrives together is together, and sound comes 0.1 s later."""
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4")
-
-
-@pytest.fixture
-async def http(tmp_path: Path) -> AsyncIterator[Http]:
-    settings = Settings(cameras=tmp_path / "cameras.json", camera_files=True)
-    async with TestClient(TestServer(create_app(settings, bright_supervisor()))) as client:
-        yield client
 
 
 @pytest.fixture
@@ -466,7 +451,7 @@ async def test_a_session_without_sound_is_published_without(http: Http, tmp_path
 
 async def test_a_session_is_published_with_its_sound_and_ends(tmp_path: Path) -> None:
     settings, bearer = Settings(token="s3cret-token"), {"Authorization": "Bearer s3cret-token"}
-    async with TestClient(TestServer(create_app(settings, bright_supervisor()))) as http:
+    async with serving(settings) as http:
         publisher = Party(Scene(), Tone())
         await publisher.begin(http, "/whip?session=studio&effect=none", **bearer)
         path = "/sessions/studio/publications"

@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from tests import drawn_clips as clips
-from tests.job_server import JobServer
+from tests.job_server import JobServer, serving
 
 pytestmark = pytest.mark.slow
 
@@ -80,12 +78,8 @@ async def files(tmp_path: Path) -> AsyncIterator[str]:
     clips.make(folder / "drawn.mp4", count=12, audio="aac")
     clips.make(folder / "huge.mp4", count=1, width=4400, height=2304)
     (folder / "text.mp4").write_text("no video")
-    app = web.Application()
-    app.router.add_static("/", folder)
-    server = TestServer(app, host="127.0.0.1")
-    await server.start_server()
-    yield str(server.make_url("")).rstrip("/")
-    await server.close()
+    async with serving(folder) as url:
+        yield url
 
 
 async def calls(command: list[str], given: list[Any]) -> list[tuple[int, str, str, bytes]]:

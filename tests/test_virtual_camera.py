@@ -3,36 +3,24 @@
 import asyncio
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
-from fake_tracker import bright_supervisor
+from camera_server import Http, add_camera, square
 from rtc_client import eventually
-from rtsp_camera import HEIGHT, WIDTH, write_clip
-from test_cameras import Http, add_camera, square
+from rtsp_camera import HEIGHT, WIDTH
 from test_publish import ARTEFACTS, publication, until
 
 from stream.egress import v4l2
 from stream.egress.publication import Failure
 from stream.egress.target import Target, read
 from stream.egress.virtual_camera import CameraCarrier
-from stream.server.app import create_app
 from stream.server.cameras import CAMERAS
-from stream.settings import Settings
 
 URL = "v4l2:///dev/video99"
 SIZE = v4l2.image_size(WIDTH, HEIGHT)
-
-
-@pytest.fixture
-async def http(tmp_path: Path) -> AsyncIterator[Http]:
-    settings = Settings(cameras=tmp_path / "cameras.json", camera_files=True)
-    async with TestClient(TestServer(create_app(settings, bright_supervisor()))) as client:
-        yield client
 
 
 @pytest.fixture
@@ -54,8 +42,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return written
 
 
-async def test_pictures_arrive_at_the_device(http: Http, tmp_path: Path, device: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4")
+async def test_pictures_arrive_at_the_device(http: Http, clip: Path, device: Path) -> None:
     await add_camera(http, name="film", url=str(clip), effect="none", publish=[URL])
     found = await until(http, state="live")
     assert found["url"] == URL
@@ -71,8 +58,7 @@ async def test_pictures_arrive_at_the_device(http: Http, tmp_path: Path, device:
     assert 0.05 < square(shown).mean() < 0.2
 
 
-async def test_a_device_that_is_gone_is_told(http: Http, tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4")
+async def test_a_device_that_is_gone_is_told(http: Http, clip: Path) -> None:
     await add_camera(http, name="film", url=str(clip))
     assert http.server is not None
     session = http.server.app[CAMERAS].get("film").session  # type: ignore[attr-defined]
@@ -86,9 +72,8 @@ async def test_a_device_that_is_gone_is_told(http: Http, tmp_path: Path) -> None
 
 
 async def test_one_that_is_not_there_is_shown_where_it_was_configured(
-    http: Http, tmp_path: Path
+    http: Http, clip: Path
 ) -> None:
-    clip = write_clip(tmp_path / "clip.mp4")
     async with http.post("/cameras", json={"name": "a", "url": str(clip), "publish": [URL]}) as r:
         assert r.status == 400
         assert "modprobe" in await r.text()

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from camera_server import SECRET, add_camera
 from fake_tracker import bright_supervisor
 from rtc_client import Client, Scene, eventually
-from test_cameras import SECRET, add_camera
 from test_metrics import scrape
 from whip_client import SDP, Party
 

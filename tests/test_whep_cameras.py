@@ -5,32 +5,24 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
-from fake_tracker import bright_supervisor
+from camera_server import Http, add_camera, serving, square, state
 from rtc_client import Scene, eventually
-from rtsp_camera import HEIGHT, WIDTH, write_clip
-from test_cameras import Http, add_camera, square, state
+from rtsp_camera import HEIGHT, WIDTH
 from test_webrtc import peers
 from test_whep import viewers
 from whip_client import FRAGMENT, SDP, Party
 
 import stream.server.viewer
-from stream.server.app import create_app
 from stream.settings import Settings
 
 TOKEN = "s3cret-token"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4")
-
-
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
     settings = Settings(camera_files=True, token=TOKEN)
-    async with TestClient(TestServer(create_app(settings, bright_supervisor()))) as client:
+    async with serving(settings) as client:
         yield client
 
 
@@ -101,7 +93,7 @@ async def test_no_session_takes_the_cameras_address(http: Http) -> None:
 
 async def test_the_end_of_the_server_ends_viewers(clip: Path) -> None:
     settings = Settings(camera_files=True, token=TOKEN)
-    async with TestClient(TestServer(create_app(settings, bright_supervisor()))) as http:
+    async with serving(settings) as http:
         await add_camera(http, name="film", url=str(clip))
         viewer = await watch(http)
         assert (await state(http, "film"))["state"] == "live"

@@ -12,11 +12,9 @@ import aiohttp
 import av
 import numpy as np
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from tests import drawn_clips as clips
-from tests.job_server import JobServer, events, running, until
+from tests.job_server import JobServer, events, running, serving, until
 
 pytestmark = pytest.mark.slow
 
@@ -41,12 +39,8 @@ async def files(tmp_path: Path) -> AsyncIterator[str]:
     (folder / "text.mp4").write_text("no video")
     (folder / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\ndrawn.mp4\n#EXT-X-ENDLIST\n")
     (folder / "list.ffconcat").write_text("ffconcat version 1.0\nfile drawn.mp4\n")
-    app = web.Application()
-    app.router.add_static("/", folder)
-    server = TestServer(app, host="127.0.0.1")
-    await server.start_server()
-    yield str(server.make_url("")).rstrip("/")
-    await server.close()
+    async with serving(folder) as url:
+        yield url
 
 
 @pytest.fixture

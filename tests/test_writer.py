@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from camera_server import Http, add_camera
 from fake_tracker import bright_supervisor
 from rtc_client import eventually
 from rtsp_camera import write_clip
-from test_cameras import Http, add_camera
 from test_publish import until
 
 from stream.child import Child, ChildDied

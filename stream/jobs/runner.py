@@ -88,8 +88,8 @@ class _Bounded(VideoFile):
 
 
 def _tracker(settings: Settings, request: Request) -> tuple[Tracker, bool]:
-    """The tracker, and whether it runs without PyTorch, which reserves far more memory than it
-    uses: a full model does not, nor a detector."""
+    """The tracker, and whether it runs without PyTorch, which full models and detectors need and
+    which reserves far more memory than it uses."""
     network = load_network(settings)
     known = network.spec.words
     request.check_words(known, phrases=settings.text_model is not None)

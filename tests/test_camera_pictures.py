@@ -1,0 +1,147 @@
+"""What is to be had of a camera without WebRTC: snapshots, motion JPEG and recordings."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import aiohttp
+import av
+import cv2
+import numpy as np
+import pytest
+from camera_server import Http, add_camera, serving, square, state, until
+from rtc_client import Client, Scene
+from rtsp_camera import HEIGHT, WIDTH
+
+import stream.cameras
+import stream.egress.recording
+from stream.egress.recording import make_room
+from stream.settings import Settings
+
+
+async def test_a_snapshot_shows_the_picture(http: Http, clip: Path) -> None:
+    await add_camera(http, name="film", url=str(clip), effect="none")
+    async with http.get("/cameras/film/snapshot.jpg") as response:
+        assert response.content_type == "image/jpeg"
+        picture = cv2.imdecode(np.frombuffer(await response.read(), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (HEIGHT, WIDTH, 3)
+    share = square(picture).mean()
+    assert 0.05 < share < 0.12, "a square of a third of the height"
+    blue, green, red = picture[HEIGHT // 2, WIDTH // 2]
+    assert (abs(red - 230.0), abs(green - 230.0), abs(blue - 60.0)) < (12, 12, 12)
+    for query in ("width=0", "width=x", "width=99999", "fps=-1"):
+        async with http.get(f"/cameras/film/mjpeg?{query}") as response:
+            assert response.status == 400
+
+
+async def parts(response: aiohttp.ClientResponse, count: int) -> list[np.ndarray]:
+    reader = aiohttp.MultipartReader(response.headers, response.content)
+    pictures = []
+    for _ in range(count):
+        part = await reader.next()
+        assert isinstance(part, aiohttp.BodyPartReader)
+        data = np.frombuffer(await part.read(), np.uint8)
+        pictures.append(cv2.imdecode(data, cv2.IMREAD_COLOR))
+    return pictures
+
+
+async def test_motion_jpeg_of_cameras_and_sessions(http: Http, clip: Path) -> None:
+    await add_camera(http, name="film", url=str(clip))
+    async with http.get("/cameras/film/mjpeg?width=160&fps=20") as response:
+        assert response.headers["Content-Type"].startswith("multipart/x-mixed-replace")
+        pictures = await parts(response, 5)
+    assert {picture.shape for picture in pictures} == {(120, 160, 3)}
+    client = Client(Scene())
+    try:
+        await client.connect(http)  # type: ignore[arg-type]
+        async with http.get(f"/sessions/{client.session}/mjpeg") as response:
+            assert (await parts(response, 2))[0].shape == (120, 160, 3)
+    finally:
+        await client.close()
+    async with http.get("/sessions/nothing/mjpeg") as response:
+        assert response.status == 404
+
+
+def times(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        found = [picture.pts * picture.time_base for picture in container.decode(video=0)]
+    return [float(time) for time in found]
+
+
+async def test_a_recording_has_the_right_times_and_can_be_read_while_it_grows(
+    http: Http, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream.egress.recording, "RECORD_FRAGMENT", 0.5)
+    await add_camera(http, name="film", url=str(clip), effect="none")
+    await until(http, "film", state="live")
+    async with http.post("/cameras/film/recording") as response:
+        assert response.status == 201
+    folder = tmp_path / "recordings" / "film"
+    for _ in range(200):
+        found = await state(http, "film")
+        if found["recording"]["seconds"] > 3:
+            break
+        await asyncio.sleep(0.05)
+    growing = tmp_path / "as-after-a-crash.mp4"
+    growing.write_bytes(next(folder.glob("*.mp4")).read_bytes())
+    assert times(growing)[-1] > 2
+    async with http.delete("/cameras/film/recording") as response:
+        assert response.status == 204
+    assert (await state(http, "film"))["recording"] is None
+    found_times = times(next(folder.glob("*.mp4")))
+    assert found_times[0] == 0
+    steps = np.diff(found_times)
+    # A picture may have been dropped; each of the others is where the film has it.
+    assert np.abs(steps * 30 - np.round(steps * 30)).max() < 0.15
+    assert np.median(steps) == pytest.approx(1 / 30, abs=1e-3)
+
+
+async def test_recordings_go_on_in_another_file_and_the_oldest_make_room(
+    http: Http, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream.egress.recording, "RECORD_SECONDS", 0.5)
+    await add_camera(http, name="film", url=str(clip), record=True)
+    for _ in range(200):
+        recording = (await state(http, "film"))["recording"]
+        if recording["files"] >= 3:
+            break
+        await asyncio.sleep(0.05)
+    assert recording["files"] >= 3
+    folder = tmp_path / "recordings" / "film"
+    files = sorted(folder.glob("*.mp4"))
+    make_room(folder, files[-1].stat().st_size)
+    left = sorted(folder.glob("*.mp4"))
+    assert set(left) <= set(files[1:]) | (set(left) - set(files))
+    assert files[0] not in left
+
+
+async def test_a_full_disk_is_told_and_the_picture_goes_on(
+    http: Http, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream.egress.recording, "RECORD_FREE", 2**62)
+    monkeypatch.setattr(stream.egress.recording, "RECORD_RETRY", 0.2)
+    await add_camera(http, name="film", url=str(clip), record=True)
+    for _ in range(200):
+        recording = (await state(http, "film"))["recording"]
+        if recording["state"] == "stopped":
+            break
+        await asyncio.sleep(0.05)
+    assert "the disk is full" in recording["reason"]
+    before = (await state(http, "film"))["pictures"]
+    monkeypatch.setattr(stream.egress.recording, "RECORD_FREE", 0)
+    for _ in range(200):
+        found = await state(http, "film")
+        if found["recording"]["state"] == "recording":
+            break
+        await asyncio.sleep(0.05)
+    assert found["recording"]["reason"] == ""
+    assert found["pictures"] > before
+
+
+async def test_nothing_is_recorded_where_the_operator_named_no_folder() -> None:
+    async with serving(Settings()) as http:
+        await add_camera(http, name="door", url="rtsp://127.0.0.1:1/x", record=True)
+        assert "--record" in (await state(http, "door"))["trouble"]
+        async with http.post("/cameras/door/recording") as response:
+            assert response.status == 400
+            assert "--record" in json.dumps(await response.json())

@@ -21,6 +21,9 @@ from stream.settings import Key, Settings, environment_values, keys, parse, vari
 
 NAME = "segstream.toml"
 
+OTHERS = ("SEGSTREAM_CONFIG", "SEGSTREAM_CACHE")
+"""Variables that are no setting's."""
+
 HEADER = """\
 # What segstream can be told. Each key is also an environment variable, {example} for
 # the first one, and an option of 'segstream serve', {option}; a token is no option. An option
@@ -79,6 +82,18 @@ def read(path: Path) -> dict[str, Any]:
             raise InputError(_unknown(path, name, list(known)))
     values = {name: _value(known[name], path, name, value) for name, value in table.items()}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def misspelt(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that are no setting's but nearly, each with the one that is meant. Others are left
+    alone: Kubernetes sets some for a service of this name."""
+    known = {variable(found.name) for found, _ in keys()}
+    found: dict[str, str] = {}
+    for name in environment:
+        if name.startswith("SEGSTREAM_") and name not in (*known, *OTHERS):
+            for near in difflib.get_close_matches(name, known, n=1, cutoff=0.9):
+                found[name] = near
+    return found
 
 
 def _unknown(path: Path, name: str, known: list[str]) -> str:

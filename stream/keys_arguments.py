@@ -55,7 +55,10 @@ def add(commands: Any) -> None:
     revoke = actions.add_parser("revoke", help="refuse a key from now on")
     revoke.add_argument("id", metavar="ID")
     revoke.set_defaults(run=_run("revoke"))
-    credit = actions.add_parser("credit", help="add credits to a key, or take some with -N")
+    credit = actions.add_parser(
+        "credit",
+        help="add credits to a key, or take some with -N; one without limit has just these then",
+    )
     credit.add_argument("id", metavar="ID")
     credit.add_argument("seconds", type=float, metavar="N")
     credit.set_defaults(run=_run("credit"))

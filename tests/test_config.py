@@ -207,3 +207,21 @@ def test_the_manual_lists_every_variable() -> None:
     folder = Path(__file__).parents[1] / "docs"
     text = (folder / "operating.md").read_text(encoding="utf-8")
     assert not [name for name in NAMES if f"`{variable(name)}`" not in text]
+
+
+def test_variables_that_mean_a_setting_and_miss_it() -> None:
+    """One letter less, and everything live would be open."""
+    environment = {
+        "SEGSTREAM_SESSION_KEY": "all",
+        "SEGSTREAM_TOKENS": "x",
+        "SEGSTREAM_PORT": "1",
+        "SEGSTREAM_CONFIG": "x",
+        "SEGSTREAM_CACHE": "x",
+        # What Kubernetes sets for a service of this name.
+        "SEGSTREAM_PORT_8080_TCP_ADDR": "10.0.0.1",
+        "SEGSTREAM_SERVICE_HOST": "10.0.0.1",
+    }
+    assert config.misspelt(environment) == {
+        "SEGSTREAM_SESSION_KEY": "SEGSTREAM_SESSION_KEYS",
+        "SEGSTREAM_TOKENS": "SEGSTREAM_TOKEN",
+    }

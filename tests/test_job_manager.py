@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,30 @@ async def test_the_end_of_the_server_is_not_taken_for_the_cancel_of_a_job(
         task.cancel()
     _, still = await asyncio.wait(jobs._tasks, timeout=10)
     assert not still
+    assert await state(jobs, job) == CANCELLED
+
+
+async def test_a_job_that_is_taken_before_its_request_is_answered_can_be_cancelled(
+    jobs: Jobs, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await jobs.start()
+    loop, add = asyncio.get_running_loop(), jobs.store.add
+
+    def add_and_wait(*given: Any) -> Job:
+        job = add(*given)
+        loop.call_soon_threadsafe(jobs._waiting.set)
+        for _ in range(500):
+            if work.running:
+                break
+            time.sleep(0.01)
+        return job
+
+    monkeypatch.setattr(jobs.store, "add", add_and_wait)
+    job = await queue(jobs)
+    assert jobs.running == 1
+    assert jobs.progress(job.id).done == 2
+    await jobs.cancel(job)
+    await eventually(lambda: not jobs.running)
     assert await state(jobs, job) == CANCELLED
 
 

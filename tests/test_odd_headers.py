@@ -56,3 +56,14 @@ async def test_what_a_proxy_on_this_machine_passes_on_is_not_from_this_machine(
         assert (await http.get("/jobs")).status == 200
         passed_on = {"X-Forwarded-For": "203.0.113.7"}
         assert (await http.get("/jobs", headers=passed_on)).status == 401
+
+
+async def test_what_was_sent_is_not_sent_back_whole(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    async with TestClient(TestServer(create_app(settings, bright_supervisor()))) as http:
+        wanted = {"prompts": [{"text": "person"}], "effect": {"name": "x" * 1_000_000}}
+        answer = await http.post("/jobs", json={"input": "http://192.0.2.1/", **wanted})
+        assert answer.status == 400
+        body = await answer.read()
+        assert b"xxx" in body
+        assert len(body) < 3000

@@ -117,6 +117,18 @@ def test_sessions_and_minutes_of_a_key(database: Database) -> None:
         one.open(key)
 
 
+def test_a_clock_that_is_set_forward_uses_up_nobodys_day(database: Database) -> None:
+    """As that of a machine without one of its own, once it has a network."""
+    clock = Clock()
+    keys = Keys(database, clock)
+    live = LiveKeys(database, keys, "a", lambda owner: True, clock)
+    key = identity(keys.create("k", daily=3_600_000))
+    session = live.open(key)
+    clock.time = MIDNIGHT + 3 * 86400 + 1000
+    assert live.count(session) is None
+    assert keys.get(key).used_today <= 60_000
+
+
 def test_an_older_database_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "old"
     database = Database(folder)

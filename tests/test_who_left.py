@@ -11,10 +11,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from camera_server import Http, add_camera
 from fake_tracker import bright_supervisor
 from rtc_client import eventually
 from rtsp_camera import write_clip
-from test_cameras import Viewer, add_camera
+from test_cameras import Viewer
 from test_webrtc import vanish
 
 import stream.server.camera_viewer
@@ -23,8 +24,6 @@ from stream.server import mjpeg, reports
 from stream.server.app import create_app
 from stream.server.rtc import PEERS
 from stream.settings import Settings
-
-Http = TestClient[Any, Any]
 
 
 @pytest.fixture

@@ -56,6 +56,9 @@ RTSP_OPTIONS = {
     "allowed_media_types": "video",
 }
 HTTP_OPTIONS = {"protocol_whitelist": "http,https,tcp,tls,crypto"}
+LAST_PICTURE = 1.0
+"""Seconds that the end of a connection waits for the server to take its last picture."""
+
 UNTIMED = ("mpjpeg",)
 """Formats without times: FFmpeg invents 25 pictures a second."""
 
@@ -72,20 +75,36 @@ class Slots:
         self._changed = threading.Condition()
         self._free = list(range(SLOTS))
         self._waiting: Timed | None = None
+        self._is_writing = False
         self._dropped = 0
         self._writing = threading.Lock()
         threading.Thread(target=self._write, name="slots", daemon=True).start()
+
+    def begin(self) -> None:
+        """A connection is opened: what became of the one before counts no more."""
+        with self._changed:
+            self._waiting, self._dropped, self.damaged = None, 0, 0
 
     def put(self, picture: av.VideoFrame, pts: float | None) -> None:
         with self._changed:
             self._dropped += self._waiting is not None
             self._waiting = picture, pts
-            self._changed.notify()
+            self._changed.notify_all()
 
     def free(self, slot: int) -> None:
         with self._changed:
             self._free.append(slot)
-            self._changed.notify()
+            self._changed.notify_all()
+
+    def end(self, closed: Closed) -> None:
+        """Say that nothing more comes, once nothing does: a picture said later would be taken for
+        the first one of the next connection."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._waiting is None and not self._is_writing, LAST_PICTURE
+            )
+            self._waiting = None
+        self.say(closed)
 
     def say(self, report: Report) -> None:
         with self._writing:
@@ -98,7 +117,7 @@ class Slots:
                 self._changed.wait_for(lambda: self._waiting is not None and self._free)
                 assert self._waiting is not None
                 (picture, pts), self._waiting = self._waiting, None
-                slot = self._free.pop()
+                slot, self._is_writing = self._free.pop(), True
             picture = _limited(picture)
             copy_planes(picture, self._memory, slot * SLOT_BYTES)
             self.say(
@@ -114,6 +133,9 @@ class Slots:
                     self.damaged,
                 )
             )
+            with self._changed:
+                self._is_writing = False
+                self._changed.notify_all()
 
 
 def copy_planes(picture: av.VideoFrame, memory: mmap.mmap, offset: int) -> None:
@@ -139,23 +161,26 @@ def _limited(picture: av.VideoFrame) -> av.VideoFrame:
 
 def play(order: Open, slots: Slots) -> None:
     """Read until it ends, then say why."""
+    slots.begin()
+    slots.end(_play(order, slots))
+
+
+def _play(order: Open, slots: Slots) -> Closed:
     try:
         pictures = _file(order, slots) if order.kind is Kind.FILE else _stream(order, slots)
         for picture, pts in pictures:
             if max(picture.width, picture.height) > MAX_SIDE:
                 size = f"{picture.width}x{picture.height}"
-                slots.say(Closed(Failure.TOO_LARGE, f"{size}; at most {MAX_SIDE} a side"))
-                return
+                return Closed(Failure.TOO_LARGE, f"{size}; at most {MAX_SIDE} a side")
             slots.put(picture, pts)
     except SegstreamError as error:
-        slots.say(Closed(Failure.NO_VIDEO, str(error)))
+        return Closed(Failure.NO_VIDEO, str(error))
     except Exception as error:
         # FFmpeg's own text repeats the address with its password.
         number = getattr(error, "errno", None)
         detail = os.strerror(number).lower() if number and 0 < number < SYSTEM_ERRORS else ""
-        slots.say(Closed(classify(error), detail))
-    else:
-        slots.say(Closed(Failure.CLOSED))
+        return Closed(classify(error), detail)
+    return Closed(Failure.CLOSED)
 
 
 def _file(order: Open, slots: Slots) -> Iterator[Timed]:

@@ -135,10 +135,14 @@ class Jobs:
         """Queue it. found: what `probe` said. Raises Busy, TooMany, NoCredits, KeyRefused."""
         self._drain.check()
         duration = round(found["duration"] * 1000)
-        job = await asyncio.to_thread(
-            self.store.add, id, key, is_call, duration, found["frames"], request
-        )
-        self._progress[id] = Progress()
+        self._progress[id] = Progress()  # first, for it may be taken before `add` has returned
+        try:
+            job = await asyncio.to_thread(
+                self.store.add, id, key, is_call, duration, found["frames"], request
+            )
+        except BaseException:
+            self._progress.pop(id, None)
+            raise
         self._waiting.set()
         log.info("job %s: queued, %.1f s of video", id, found["duration"])
         return job

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from stream import logs
+from stream import config, logs
 from stream.cameras import CameraFile, default_path
 from stream.limits import CLOSE_TIMEOUT
 from stream.server import (
@@ -89,6 +89,8 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
 def run(settings: Settings) -> None:
     """Serve until Ctrl-C, or SIGTERM and the end of what runs. Raises ModelError, OSError."""
     logs.configure(settings)
+    for given, meant in config.misspelt(os.environ).items():
+        log.warning("%s is no setting and changes nothing; is %s meant?", given, meant)
     sys.setswitchinterval(SWITCH_INTERVAL)
     app = create_app(replace(settings, cameras=settings.cameras or default_path()))
     app.on_startup.append(drain.on_signals)

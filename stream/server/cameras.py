@@ -304,8 +304,11 @@ class Cameras:
         assert self._file is not None
         while True:
             await asyncio.sleep(TICK)
-            if await asyncio.to_thread(lambda file: file.stamp, self._file) != self._stamp:
-                await self._sync()
+            try:
+                if await asyncio.to_thread(lambda file: file.stamp, self._file) != self._stamp:
+                    await self._sync()
+            except Exception:  # of one camera; the next change is followed again
+                log.exception("not all that the camera file says could be done")
 
     async def _sync(self) -> None:
         """Do what the file says; a file that cannot be read changes nothing."""

@@ -57,6 +57,9 @@ CODES = {
 KEPT_HEADERS = ("Accept-Patch", "Accept-Post", "Allow", "WWW-Authenticate")
 """Of an error's answer: they tell what would be right."""
 
+MAX_ERROR = 2000
+"""Characters of an error's text: it repeats what was wrong, and what was sent may be long."""
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -181,4 +184,5 @@ def _our_fault(request: web.Request, code: str, message: str) -> web.Response:
 
 
 def _error(status: int, code: str, message: str) -> web.Response:
-    return web.json_response({"error": {"code": code, "message": message}}, status=status)
+    text = message if len(message) <= MAX_ERROR else f"{message[:MAX_ERROR]}…"
+    return web.json_response({"error": {"code": code, "message": text}}, status=status)

@@ -11,7 +11,11 @@ from collections.abc import Callable
 
 from stream.database import Database
 from stream.errors import KeyRefused, TooMany
+from stream.limits import LIVE_COUNT_INTERVAL
 from stream.server.keys import Keys
+
+LONGEST_COUNT = 6 * LIVE_COUNT_INTERVAL
+"""Seconds that can have gone by between two counts, on a machine however busy."""
 
 
 class LiveKeys:
@@ -76,8 +80,9 @@ class LiveKeys:
         if row is None:
             return None
         now = self._now()
-        # A clock that is set back costs nobody anything.
-        self._keys.use(connection, row["key"], max(round((now - row["counted"]) * 1000), 0))
+        # A clock that is set back costs nobody anything, one that is set forward a minute.
+        seconds = min(max(now - row["counted"], 0.0), LONGEST_COUNT)
+        self._keys.use(connection, row["key"], round(seconds * 1000))
         connection.execute("UPDATE live SET counted = ? WHERE id = ?", (now, id))
         return str(row["key"])
 

@@ -249,6 +249,8 @@ def _seek(network: Network, tracked: TrackedObject, view: View) -> None:
     label = np.array([tracked.word], np.int32)
     points = Points(np.zeros((1, 2), np.float32), label)
     (found,) = network.decode([view.features], [fresh], points)
+    if 0 < found.score <= words.LEAST_SCORE:  # more likely something else that stands out
+        found = network.decode_mask(view.features, np.zeros((1, 1), np.bool_))
     if found.score > 0 or not tracked.bank.conditioning:
         tracked.finding, tracked.conditioned = found, fresh
     if found.score > 0:

@@ -26,6 +26,9 @@ LEARNED = (
 )  # fmt: skip
 """Those that its present weights find well enough to be offered (docs/model.md)."""
 
+LEAST_SCORE = 0.0
+"""Object score (a logit) that what a word names must exceed to be marked, with these weights."""
+
 PERSON = "person"
 
 SYNONYMS = {

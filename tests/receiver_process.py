@@ -20,12 +20,13 @@ class Process:
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
         self.lines: list[str] = []
+        self._begun = b""
 
     def read(self) -> list[str]:
         """All lines so far."""
         assert self._process.stdout is not None
-        while line := self._process.stdout.readline():
-            self.lines.append(line.decode())
+        *lines, self._begun = (self._begun + (self._process.stdout.read() or b"")).split(b"\n")
+        self.lines += [line.decode() for line in lines]
         return self.lines
 
     def kill(self) -> None:

@@ -1,9 +1,11 @@
-"""A receiver for tests: FFmpeg, by PyAV, waits for one publisher and decodes what comes.
+"""A receiver for tests: FFmpeg, by PyAV, waits for a publisher and decodes what comes, once more
+after each, since a publisher whose pictures change in size connects anew.
 
 Run as stream_receiver.py URL PICTURE, with a URL of RTMP or RTSP: prints a line of JSON for each
 picture and each frame of sound, and writes every tenth picture to the file PICTURE.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -18,8 +20,18 @@ LOUD = 0.05
 """Of full scale."""
 
 
+MOST = 50
+"""Connections, one after the other."""
+
+
 def main(url, picture):
     print("ready", flush=True)
+    for _ in range(MOST):
+        with contextlib.suppress(av.FFmpegError, OSError):
+            receive(url, picture)
+
+
+def receive(url, picture):
     with av.open(url, options=LISTEN[url.partition(":")[0]], timeout=(60, 20)) as container:
         number = 0
         for frame in container.decode(*container.streams.video, *container.streams.audio):

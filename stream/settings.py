@@ -30,7 +30,11 @@ MAX_BITRATE = 6_000_000
 """Bits per second: 720p gains little from more."""
 
 
-JOB_NICE = 19
+JOB_NICE = 15
+"""Shares of a CPU that several want are 1.25 ** -niceness. Beside the worker's 10 a job gets a
+quarter, beside other programs a thirtieth; 19 would be an eighth and a seventieth, which is too
+little to get on on a machine that is busy all the time, and 10 a half, at the cost of live
+sessions. benchmarks.beside measures what comes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +247,8 @@ class Settings:
     job_nice: int = key(
         JOB_NICE,
         whole(0, 19),
-        "niceness of jobs: at 10 they share a CPU evenly with the live sessions' network, at 19 "
-        "they get an eighth of it",
+        "niceness of jobs: at 10 they share a CPU evenly with the live sessions' network, at 15 "
+        "they get a quarter of it, at 19 an eighth",
         JOBS,
         metavar="N",
     )

@@ -115,7 +115,7 @@ async def test_what_goes_wrong(worker: Any, tmp_path: Path) -> None:
 
 async def test_a_job_is_nice_and_still_gets_something(worker: Any) -> None:
     (last, _) = await worker("nice", niceness=12)
-    assert last == {"nice": 12, "policy": os.SCHED_OTHER}
+    assert last == {"nice": min(os.nice(0) + 12, 19), "policy": os.SCHED_OTHER}
 
 
 async def test_live_sessions_come_first(worker: Any, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_live_sessions_come_first(worker: Any, tmp_path: Path) -> None:
     await asyncio.sleep(3)  # until both have loaded; who has not yet, only starts later
     go.touch()
     (live, _), (job, _) = await asyncio.gather(*both)
-    assert live["seconds"] > 3 * job["seconds"] > 0
+    assert live["seconds"] > 2 * job["seconds"] > 0
 
 
 async def test_it_ends_when_nobody_waits_any_more(worker: Any) -> None:

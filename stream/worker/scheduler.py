@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from stream.limits import MAX_PROMPTS_A_TURN
 from stream.worker.messages import AddPrompt, Command
 
 P = TypeVar("P")
@@ -17,7 +18,8 @@ P = TypeVar("P")
 class Work(Generic[P]):
     """One stream's turn: the picture to track it into, then the commands to apply, in order.
 
-    Without a picture the commands are such that need none.
+    Without a picture the commands are such that need none. Of many prompts the rest waits for the
+    next picture.
     """
 
     stream: int
@@ -46,9 +48,12 @@ class _Stream(Generic[P]):
     def take(self, stream: int) -> Work[P]:
         picture, self.picture = self.picture, None
         commands = []
+        prompts = 0 if picture is None else MAX_PROMPTS_A_TURN
         while self.commands:
-            if picture is None and isinstance(self.commands[0][1], AddPrompt):
-                break
+            if isinstance(self.commands[0][1], AddPrompt):
+                if not prompts:
+                    break
+                prompts -= 1
             commands.append(self.commands.popleft())
         self.waiting_since, self.is_busy, self.blind = None, True, False
         return Work(stream, picture, tuple(commands))

@@ -32,6 +32,11 @@ export class Backgrounds extends EventTarget {
     return this.#names[0];
   }
 
+  /** Whether the person brought it, to this session or the one before. */
+  isOwn(name) {
+    return this.#own.has(name);
+  }
+
   choose(name) {
     if (name === this.#chosen) return;
     this.#chosen = name;

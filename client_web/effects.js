@@ -22,6 +22,7 @@ const EFFECTS = {
   desaturate: { name: "Grey", uses: ["strength", "target"] },
   erase: { name: "Erase", uses: [] },
 };
+const SHOW = ["picture", "video"]; // those that show a background picture
 const CONTROLS = ["strength", "colour", "backgrounds", "target", "fit"];
 const TARGETS = { object: "on objects", background: "on background", both: "on all" };
 const PACE = 80; // milliseconds between two messages while a slider is dragged
@@ -80,18 +81,22 @@ export class Effects extends EventTarget {
   }
 
   /** A new session says hello: offer what it has, and ask for what the person had chosen. */
-  async offer({ effects, backgrounds, session }) {
+  async offer({ effects, backgrounds }) {
     this.#names = effects;
     this.#hint.hidden = true;
     this.#group.replaceChildren(...effects.map((name, index) => this.#tile(name, index)));
     this.#backgrounds.offer(backgrounds);
     this.#render();
     if (!this.#chosen) return;
-    const wanted = this.#stack; // the server tells its default while the pictures are sent
-    const pictures = await this.#backgrounds.bringAgain(wanted.map(({ background }) => background), session);
     // Objects have other numbers there, so that an effect is for all until they are chosen again.
-    this.#stack = wanted.map((effect, index) => ({ ...effect, background: pictures[index], objects: null }));
-    this.#change();
+    const wanted = this.#stack.map((effect) => ({ ...effect, objects: null }));
+    const names = wanted.map(({ background }) => background);
+    const own = wanted.map(({ name, background }) => SHOW.includes(name) && this.#backgrounds.isOwn(background));
+    // The person's own pictures have to be sent first, and may be refused: the room is hidden then.
+    if (own.some(Boolean)) this.#ask(wanted.map((effect, index) => (own[index] ? hidden(effect) : effect)));
+    const brought = await this.#backgrounds.bringAgain(names, this.#session.id);
+    const there = wanted.map((effect, index) => ({ ...effect, background: brought[index] }));
+    this.#ask(there.map((effect, index) => (own[index] && !brought[index] ? hidden(effect) : effect)));
   }
 
   /** effects: a stack, and objects, as in the server's "state". */
@@ -113,9 +118,15 @@ export class Effects extends EventTarget {
 
   #choose(change, pace = 0) {
     const effect = { ...this.#effect, ...change };
-    if (["picture", "video"].includes(effect.name)) effect.background ??= this.#backgrounds.first;
+    if (SHOW.includes(effect.name)) effect.background ??= this.#backgrounds.first;
     this.#stack = this.#stack.with(this.#at, effect);
     this.#change(pace);
+  }
+
+  #ask(stack) {
+    this.#stack = stack;
+    this.#at = Math.min(this.#at, stack.length - 1);
+    this.#change();
   }
 
   /** The stack is as the person wants it: show it, and ask for it. */
@@ -217,6 +228,11 @@ export class Effects extends EventTarget {
 /** An effect without what the server is to choose. */
 function known(effect) {
   return Object.fromEntries(Object.entries(effect).filter(([, value]) => value != null));
+}
+
+/** Out of focus, what an effect was to show a picture in place of. */
+function hidden({ target, strength }) {
+  return { name: "blur", target, strength };
 }
 
 /** What the list says of an effect. */

@@ -31,9 +31,11 @@ export class Sources extends EventTarget {
   /** Open the camera that is picked; false when it cannot be had. */
   async openCamera() {
     this.video?.stop(); // phones open only one camera at a time
+    const watched = this.remote !== null;
     this.remote = nameOf(this.#camera.value);
     if (this.remote !== null) {
       this.video = null;
+      await this.setMicrophone(); // closes it: there is nobody to hear it
       return true;
     }
     try {
@@ -46,6 +48,7 @@ export class Sources extends EventTarget {
     this.video.contentHint = "motion";
     this.video.addEventListener("ended", () => this.dispatchEvent(new Event("lost")));
     await this.#list(this.video.getSettings().deviceId);
+    if (watched) await this.setMicrophone();
     return true;
   }
 

@@ -132,6 +132,10 @@ RESTART_WINDOW = 60.0
 MAX_FAILURES = 3
 """Turns in a row that break; then it is not the sessions' fault, and the worker ends."""
 
+MAX_PROMPTS_A_TURN = 2
+"""Prompts of a session that the worker applies before it says that it is alive: one that is given
+on the oldest of KEPT_FRAMES costs so many steps, and MAX_COMMANDS of them over WORKER_SILENCE."""
+
 MAX_ATTEMPTS = 2
 """Workers that one command is given to: one that dies of it must not take all others along."""
 

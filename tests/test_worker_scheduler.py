@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 
+from stream.limits import MAX_PROMPTS_A_TURN
 from stream.messages import RemoveObject, Undo
 from stream.prompts import Point
 from stream.worker.messages import AddPrompt
@@ -80,6 +81,26 @@ def test_prompts_wait_for_a_picture_and_what_is_behind_them_too() -> None:
     assert not scheduler.has_work()
     scheduler.offer(1, "a")
     assert taken(scheduler) == [(1, "a", [1, 2])]
+
+
+def test_many_prompts_are_dealt_out_over_turns() -> None:
+    """All at once they would take longer than a worker may say nothing: it would be killed, and
+    everybody's objects with it."""
+    scheduler = tracking(1)
+    given: list[int] = []
+    for token in range(4 * MAX_PROMPTS_A_TURN):
+        scheduler.command(1, token, Undo() if token == 1 else CLICK)
+    assert not scheduler.has_work(), "they wait for a picture"
+    scheduler.offer(1, "a")
+    while scheduler.has_work():
+        (_, picture, tokens), *_ = taken(scheduler)
+        assert picture == (None if given else "a"), "and the rest for no other"
+        assert len([token for token in tokens if token != 1]) <= MAX_PROMPTS_A_TURN
+        given += tokens
+        assert not scheduler.has_work()
+        scheduler.finish(1, tracking=True)
+    assert given == list(range(4 * MAX_PROMPTS_A_TURN))
+    assert not scheduler.has_work()
 
 
 def test_a_restored_stream_does_nothing_before_its_first_picture() -> None:

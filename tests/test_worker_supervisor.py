@@ -80,7 +80,7 @@ def test_commands_are_applied_in_order_and_errors_go_to_their_token(bench: Bench
     time.sleep(0.05)
     assert not reports, "prompts wait for a picture"
     bench.supervisor.submit("a", frame(0))
-    reports.until(lambda r: r.updates())
+    reports.until(lambda r: len(r.done()) == 8)
     done = reports.done()
     assert list(done) == list(range(8))
     assert [type(error) for error in done.values()] == [

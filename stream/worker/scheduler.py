@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from stream.limits import MAX_PROMPTS_A_TURN
 from stream.worker.messages import AddPrompt, Command
 
 P = TypeVar("P")
@@ -17,7 +18,8 @@ P = TypeVar("P")
 class Work(Generic[P]):
     """One stream's turn: the picture to track it into, then the commands to apply, in order.
 
-    Without a picture the commands are such that need none.
+    Without a picture the commands are such that need none. Of many prompts the rest gets the next
+    turns.
     """
 
     stream: int
@@ -27,10 +29,12 @@ class Work(Generic[P]):
 
 @dataclass(slots=True)
 class _Stream(Generic[P]):
-    """`blind`: has objects, but has seen no picture yet since it was restored."""
+    """`blind`: has objects, but has seen no picture yet since it was restored. `goes_on`: prompts
+    were left over from a turn with a picture, and need no other."""
 
     tracking: bool
     blind: bool
+    goes_on: bool = False
     picture: P | None = None
     commands: deque[tuple[int, Command]] = field(default_factory=deque)
     waiting_since: int | None = None
@@ -41,15 +45,20 @@ class _Stream(Generic[P]):
             return self.tracking or bool(self.commands)
         if self.blind or not self.commands:
             return False
-        return not isinstance(self.commands[0][1], AddPrompt)
+        return self.goes_on or not isinstance(self.commands[0][1], AddPrompt)
 
     def take(self, stream: int) -> Work[P]:
         picture, self.picture = self.picture, None
         commands = []
+        may_prompt = picture is not None or self.goes_on
+        prompts = MAX_PROMPTS_A_TURN if may_prompt else 0
         while self.commands:
-            if picture is None and isinstance(self.commands[0][1], AddPrompt):
-                break
+            if isinstance(self.commands[0][1], AddPrompt):
+                if not prompts:
+                    break
+                prompts -= 1
             commands.append(self.commands.popleft())
+        self.goes_on = may_prompt and bool(self.commands)
         self.waiting_since, self.is_busy, self.blind = None, True, False
         return Work(stream, picture, tuple(commands))
 

@@ -16,7 +16,13 @@ import numpy as np
 
 from stream.errors import Busy, LimitError, ModelError, SegstreamError
 from stream.frames import Frame, Masks
-from stream.limits import MAX_ATTEMPTS, MAX_COMMANDS, MAX_SESSIONS, RESTART_WINDOW
+from stream.limits import (
+    MAX_ATTEMPTS,
+    MAX_CAMERAS,
+    MAX_COMMANDS,
+    MAX_SESSIONS,
+    RESTART_WINDOW,
+)
 from stream.metrics import FRAMES_DROPPED, STAGE_SECONDS
 from stream.worker import wire
 from stream.worker.admission import Admission
@@ -25,7 +31,7 @@ from stream.worker.shm import BUFFERS, SharedSlots
 
 log = logging.getLogger(__name__)
 
-SLOTS = MAX_SESSIONS + 4
+SLOTS = MAX_SESSIONS + MAX_CAMERAS + 4
 """Some more than sessions: a closed one's slot is free only when the worker has let go of it."""
 
 

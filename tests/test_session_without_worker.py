@@ -49,7 +49,7 @@ async def test_what_begins_with_an_effect_begins(supervisor: Supervisor) -> None
     with ThreadPoolExecutor(1) as pool:
         session = Session("s", supervisor, pool)
         session.start()
-        await session.begin_with(Effect("blur"))
+        await session.begin_with((Effect("blur"),))
         assert session.state.effect == Effect("blur")
         await session.close()
 

@@ -245,11 +245,13 @@ def show(network: Network, tracked: TrackedObject, boxes: Sequence[Found], view:
 def _seek(network: Network, tracked: TrackedObject, view: View) -> None:
     """Ask for what the object's word names, from the picture alone. Found, it is remembered as a
     prompted frame; not found, the memories stay as they are."""
+    assert tracked.word is not None
     (fresh,) = network.attend([view.features], [None])
     label = np.array([tracked.word], np.int32)
     points = Points(np.zeros((1, 2), np.float32), label)
     (found,) = network.decode([view.features], [fresh], points)
-    if 0 < found.score <= words.LEAST_SCORE:  # more likely something else that stands out
+    least = words.LEAST_SCORES.get(words.WORDS[tracked.word - FIRST_WORD], 0.0)
+    if 0 < found.score <= least:  # more likely something else that stands out
         found = network.decode_mask(view.features, np.zeros((1, 1), np.bool_))
     if found.score > 0 or not tracked.bank.conditioning:
         tracked.finding, tracked.conditioned = found, fresh

@@ -274,7 +274,7 @@ async def test_what_would_be_too_old_is_not_composited_for_the_broadcast(stage: 
 
 
 async def test_who_follows_is_told_the_effect_that_it_begins_with(stage: Stage) -> None:
-    await stage.session.begin_with(Effect("pixelate"))
+    await stage.session.begin_with((Effect("pixelate"),))
     assert stage.told(State)[-1].effect == Effect("pixelate")
 
 

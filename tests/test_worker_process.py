@@ -208,10 +208,13 @@ def test_a_lost_worker_is_replaced_and_all_sessions_go_on(
     before = supervisor.worker_pid
     assert before is not None
     os.kill(before, number)
+    agreed: list[float] = []
     for frame in frames[10:]:
         masks = a.track(frame)
         assert masks.object_ids == (1,)
-        assert iou(masks, uninterrupted[frame.index]) >= 0.9
+        agreed.append(iou(masks, uninterrupted[frame.index]))
+    assert np.mean(agreed) >= 0.95
+    assert min(agreed) >= 0.85
     assert b.track(frames[12]).object_ids == (3, 5)
     assert supervisor.worker_pid not in (None, before)
     assert supervisor.restarts == 1

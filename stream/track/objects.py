@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.prompts import Box, MaskPrompt, Point, Prompt, Text
-from stream.track import words
+from stream.track import wholes, words
 from stream.track.bank import Memory, MemoryBank
 from stream.track.detector import Found
 from stream.track.networks.base import (
@@ -33,16 +33,18 @@ class Policy:
         that the last memories in which it was seen stay.
     revive: a click on a hidden object starts from the picture alone when the memories deny it.
     seek: an object that was named and is not to be seen is asked for again on every frame.
+    wholes: a first click on a large part of somebody means the whole person (stream.track.wholes).
     """
 
     corrections_stick: bool = False
     skip_hidden: bool = False
     revive: bool = False
     seek: bool = False
+    wholes: bool = False
 
 
 OFFICIAL = Policy()
-LIVE = Policy(corrections_stick=True, skip_hidden=True, revive=True, seek=True)
+LIVE = Policy(corrections_stick=True, skip_hidden=True, revive=True, seek=True, wholes=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +290,7 @@ def _decode_points(network: Network, tracked: TrackedObject, view: View, policy:
     if tracked.conditioned is None:
         recall = tracked.bank.recall(tracked.clock) if tracked.tracked else None
         (tracked.conditioned,) = network.attend([view.features], [recall])
+    is_first = tracked.finding is None and not tracked.tracked
     hidden = tracked.is_hidden
     earlier = None if tracked.finding is None else tracked.finding.logits
     if policy.revive and hidden:
@@ -296,4 +299,6 @@ def _decode_points(network: Network, tracked: TrackedObject, view: View, policy:
     if policy.revive and hidden and decoded.score <= 0:
         (fresh,) = network.attend([view.features], [None])
         (decoded,) = network.decode([view.features], [fresh], points)
+    if policy.wholes and is_first and points.labels.tolist() == [POSITIVE]:
+        return wholes.whole(network, view.features, tracked.conditioned, points, decoded)
     return decoded

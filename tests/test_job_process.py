@@ -26,8 +26,9 @@ SCRIPT = """
 import sys, time
 from stream.errors import MediaError
 from stream.jobs import talk
-from stream.jobs.confine import confine, step_back
+from stream.jobs.confine import confine
 from stream.settings import JOB_NICE
+from stream.niceness import step_back
 from stream.worker.process import NICENESS
 def work(orders, reports):
     what = orders["do"]
@@ -62,7 +63,7 @@ def work(orders, reports):
         reports.say(nice=os.nice(0), policy=os.sched_getscheduler(0))
     elif what == "work":
         import os
-        step_back(JOB_NICE) if orders["is_job"] else os.nice(NICENESS)
+        step_back(JOB_NICE if orders["is_job"] else NICENESS)
         os.sched_setaffinity(0, {orders["cpu"]})
         reports.say(ready=True)
         while not os.path.exists(orders["go"]): time.sleep(0.01)

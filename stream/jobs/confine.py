@@ -1,8 +1,5 @@
 """What a process that opens strangers' files may use, set by itself before it opens one."""
 
-import contextlib
-import os
-
 try:
     import resource
 except ImportError:  # Windows has no such limits
@@ -21,16 +18,6 @@ def confine(memory: int | None, seconds: float) -> None:
     _lower(resource.RLIMIT_CPU, int(seconds) + 1)
     _lower(resource.RLIMIT_FSIZE, FILE_SIZE)
     _lower(resource.RLIMIT_CORE, 0)
-
-
-def step_back(niceness: int) -> None:
-    """Live sessions come first.
-
-    SCHED_IDLE was tried and not kept: a machine that does anything else starves a job altogether,
-    and one that starves while it holds a lock holds up who waits for it.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(niceness)
 
 
 def _lower(kind: int, limit: int) -> None:

@@ -15,11 +15,12 @@ from stream.compose import backgrounds
 from stream.errors import LimitError, MediaError
 from stream.ingest.file import VideoFile
 from stream.jobs import exports, talk
-from stream.jobs.confine import confine, step_back
+from stream.jobs.confine import confine
 from stream.jobs.exports.shown import Shown
 from stream.jobs.request import Request, parse
 from stream.limits import JOB_MEMORY, JOB_TIME
 from stream.loading import load_network, new_tracker, of_json
+from stream.niceness import step_back
 from stream.settings import Settings
 from stream.track import catalog, finder
 from stream.track.tracker import Tracker
@@ -99,6 +100,8 @@ def _tracker(settings: Settings, request: Request) -> tuple[Tracker, bool]:
 
 
 def _work(orders: dict[str, Any], reports: talk.Reports) -> None:
+    # Live sessions come first. SCHED_IDLE was tried and not kept: it starves a job on any machine
+    # that does something else, and what starves while it holds a lock holds up who waits for it.
     step_back(orders["niceness"])
     settings, duration = of_json(orders["network"]), orders["duration"]
     request, path = parse(orders["request"]), Path(orders["input"])

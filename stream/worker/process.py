@@ -5,7 +5,6 @@ When the server goes away, the pipe ends, and so does the process.
 """
 
 import logging
-import os
 import signal
 import threading
 import time
@@ -21,6 +20,7 @@ from stream.errors import ModelError, SegstreamError, UnknownObject
 from stream.frames import Image, Masks
 from stream.limits import MAX_FAILURES, SNAPSHOT_INTERVAL
 from stream.messages import RemoveObject, Reset, Sighting, Undo
+from stream.niceness import step_back
 from stream.prompts import Point
 from stream.track.tracker import Tracker
 from stream.worker import wire
@@ -78,7 +78,7 @@ def main(connection: Connection, load: Load, measure: bool) -> None:
     """What the process runs. measure: time a step before saying hello."""
     # Ctrl-C in a terminal reaches every process of its group; the server ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)  # before the network starts its threads, which inherit it
+    step_back(NICENESS)  # before the network starts its threads, which inherit it
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s worker: %(message)s")
     serve(connection, load, measure)
 

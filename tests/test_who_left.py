@@ -1,7 +1,6 @@
 """Viewers that leave without a word: nothing of them stays, however they watched."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +9,6 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 from camera_server import Http, add_camera
 from fake_tracker import bright_supervisor
 from rtc_client import eventually
@@ -24,13 +22,6 @@ from stream.server import mjpeg, reports
 from stream.server.app import create_app
 from stream.server.rtc import PEERS
 from stream.settings import Settings
-
-
-@pytest.fixture
-async def http(tmp_path: Path) -> AsyncIterator[Http]:
-    settings = Settings(cameras=tmp_path / "cameras.json", camera_files=True)
-    async with TestClient(TestServer(create_app(settings, bright_supervisor()))) as client:
-        yield client
 
 
 async def test_who_watches_a_camera_and_vanishes_gives_its_place_back(

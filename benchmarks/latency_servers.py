@@ -38,7 +38,7 @@ def main() -> None:
         from stream.server.app import run
         from stream.settings import Settings
 
-        run(Settings(port=port))
+        run(Settings(port=port, threads=int(os.environ.get("THREADS", "2"))))
     else:
         addresses.apply()  # else nothing connects on a machine without a network
         web.run_app(_echo(), host="127.0.0.1", port=port, print=None)
@@ -65,18 +65,23 @@ def _cpu() -> dict[str, float]:
     children = {
         child
         for task in Path("/proc/self/task").iterdir()
-        for child in re.findall(r"\d+", (task / "children").read_text())
+        for child in re.findall(r"\d+", _read(task / "children"))
     }
     used["tracker"] = sum(_seconds(Path(f"/proc/{child}/stat")) for child in children)
     return used
 
 
 def _seconds(stat: Path) -> float:
+    fields = _read(stat).rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK if fields else 0.0
+
+
+def _read(path: Path) -> str:
+    """Nothing of a thread or process that has just ended."""
     try:
-        fields = stat.read_text().rpartition(")")[2].split()
+        return path.read_text()
     except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / TICK
+        return ""
 
 
 def _echo() -> web.Application:

@@ -2,6 +2,7 @@
 
 import asyncio
 import queue
+import struct
 import threading
 from fractions import Fraction
 from typing import Any
@@ -23,15 +24,24 @@ from aiortc.codecs import CODECS, depayload, get_decoder, get_encoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcrtpreceiver import NackGenerator, RemoteStreamTrack
-from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_PLI, RtcpPsfbPacket, RtpPacket, pack_remb_fci
-from rtc_client import eventually
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_PLI,
+    HeaderExtensions,
+    RtcpPsfbPacket,
+    RtpPacket,
+    is_rtcp,
+    pack_remb_fci,
+    unpack_header_extensions,
+)
+from rtc_client import Scene, eventually
 
 from stream.ingest.jitter_buffer import Picture
 from stream.ingest.payload import begins_picture, is_keyframe
 from stream.limits import MAX_ENCODED, MAX_ENCODED_AGE, MAX_WAITING_PICTURES
 from stream.server import patches
 from stream.server.answer import START_KBPS, with_start_bitrate
-from stream.server.patches import addresses, decoding, jitter, sending, tracks
+from stream.server.patches import addresses, decoding, jitter, playout, sending, tracks
 from stream.server.patches.retransmission import Nacks
 
 
@@ -287,3 +297,38 @@ async def test_a_sender_tells_its_track_what_it_learns() -> None:
             ["VP8", pytest.approx(4_000_000, rel=0.01)] if feeds else []
         )
         assert ("keyframe" in told) == feeds
+
+
+@pytest.mark.parametrize("knows", [True, False])
+async def test_every_packet_says_that_its_picture_is_to_be_shown_at_once(knows: bool) -> None:
+    """To a receiver that offers to heed it, as Chromium does."""
+    assert not hasattr(HeaderExtensions(), "playout_delay"), "the patch can go when aiortc has it"
+    viewer, server = RTCPeerConnection(), RTCPeerConnection()
+    viewer.addTransceiver("video", "recvonly")
+    await viewer.setLocalDescription(await viewer.createOffer())
+    offer = viewer.localDescription
+    [line] = [line for line in offer.sdp.splitlines(keepends=True) if playout.URI in line]
+    if not knows:
+        offer.sdp = offer.sdp.replace(line, "")
+    await server.setRemoteDescription(offer)
+    sender = server.addTrack(Scene())
+    playout.show_at_once(sender)
+    packets: list[bytes] = []
+    send = sender.transport._send_rtp
+
+    async def record(packet: bytes) -> None:
+        if not is_rtcp(packet):
+            packets.append(packet)
+        await send(packet)
+
+    sender.transport._send_rtp = record  # type: ignore[method-assign]
+    await server.setLocalDescription(await server.createAnswer())
+    assert (playout.URI in server.localDescription.sdp) == knows
+    await viewer.setRemoteDescription(server.localDescription)
+    await eventually(lambda: len(packets) > 3)
+    await server.close()
+    await viewer.close()
+    for packet in packets:
+        profile, words = struct.unpack_from("!HH", packet, 12)
+        extensions = unpack_header_extensions(profile, packet[16 : 16 + 4 * words])
+        assert (playout.AT_ONCE in [value for _, value in extensions]) == knows

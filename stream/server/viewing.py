@@ -4,7 +4,7 @@ from aiortc import RTCPeerConnection, RTCRtpSender
 
 from stream.egress.encoder import CODECS
 from stream.egress.webrtc import AudioOutput, VideoOutput
-from stream.server.patches import sending
+from stream.server.patches import playout, sending
 from stream.session import Session
 
 
@@ -48,6 +48,7 @@ def add_video(
     transceiver = connection.addTransceiver(video, direction)
     sender = transceiver.sender
     sending.feed(sender, video)
+    playout.show_at_once(sender)
     video.last_timestamp = lambda: sending.last_timestamp(sender)
     capabilities = RTCRtpSender.getCapabilities("video").codecs
     wanted = (*(f"video/{name}" for name in CODECS), "video/rtx")

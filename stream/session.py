@@ -69,6 +69,10 @@ MAX_NAMES = 4 * MAX_OBJECTS
 Asker = Callable[[Event], None] | None
 """Who is told the answer to a request."""
 
+ASKS_AGAIN = 5.0
+"""Seconds after the tracker lost everything, and between tries, until what nobody is there to ask
+for is asked for again."""
+
 NOTHING_TRACKED = Update(None, (), can_undo=False, received=0.0, commanded=False)
 
 
@@ -117,6 +121,8 @@ class Session:
         self._tokens = itertools.count()
         self._commands: dict[int, tuple[Accepted, Asker]] = {}
         self._names: dict[int, str] = {}
+        self._standing: list[str] = []
+        self._asks_again: asyncio.TimerHandle | None = None
         self._was_prompted = False
         self._tracked = NOTHING_TRACKED
         self._meter = Meter()
@@ -244,6 +250,7 @@ class Session:
                 case AddText(word):
                     self._ask_for(number, word, asker)
                 case RemoveObject() | Undo() | Reset():
+                    self._standing.clear()  # somebody decides what there is to be
                     self._command(Accepted(number), request, asker)
                 case SetEffect(effect, more):
                     self._effects.put_nowait((number, (effect, *more), asker))
@@ -258,11 +265,17 @@ class Session:
         unless there is a detector for any phrase."""
         word = resolve(word, self.words, self._tracker.phrases)
         self._was_prompted = True
+        if number is None and word not in self._standing:
+            self._standing.append(word)
         id = next(self._object_ids)
         self._names[id] = word
         while len(self._names) > MAX_NAMES:
             del self._names[next(iter(self._names))]
-        self._command(Accepted(number, id), AddPrompt(Text(id, word), new=True), asker)
+        try:
+            self._command(Accepted(number, id), AddPrompt(Text(id, word), new=True), asker)
+        except SegstreamError:
+            self._ask_later()
+            raise
 
     def _find_person(self) -> None:
         """Whoever hides the background without having pointed at anything means himself. Nobody
@@ -274,6 +287,22 @@ class Session:
         except SegstreamError as error:
             self._was_prompted = False
             self._tell(Rejected(None, error))
+
+    def _ask_later(self) -> None:
+        """A camera's word, and the person before a background, were asked for by nobody who could
+        do so again when the tracker has lost everything; all would stay hidden for ever."""
+        if self._standing and self._asks_again is None:
+            self._asks_again = self._loop.call_later(ASKS_AGAIN, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._asks_again = None
+        if self.has_ended or self._tracked.masks is not None:
+            return
+        try:
+            for word in self._standing:
+                self._ask_for(None, word)
+        except SegstreamError as error:
+            log.warning("session %s: %s; its words are asked for again", self.id, error)
 
     def _return_to(self, seen: int | None) -> None:
         """Let the first prompt find the picture it was made on: while nothing is tracked, the
@@ -398,6 +427,7 @@ class Session:
                 self._answer(asker, rejected or answer)
             case Failed(error):
                 self._tell(Rejected(None, error))
+                self._ask_later()
             case Update():
                 before, self._tracked = self._tracked, report
                 self._meter.tracked += report.received != before.received

@@ -12,8 +12,10 @@ from rtc_client import eventually
 from stream.compose.effects import Effect
 from stream.errors import ModelError
 from stream.messages import Accepted, Event, Rejected, Reset, SetEffect
+from stream.prompts import Text
 from stream.session import Session
 from stream.track.finder import Finder
+from stream.worker.messages import AddPrompt, Failed
 from stream.worker.supervisor import Supervisor
 
 
@@ -51,6 +53,42 @@ async def test_what_begins_with_an_effect_begins(supervisor: Supervisor) -> None
         session.start()
         await session.begin_with((Effect("blur"),))
         assert session.state.effect == Effect("blur")
+        await session.close()
+
+
+async def test_what_nobody_is_there_to_ask_for_is_asked_for_again(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A camera's word and the person before a background; not what somebody has taken away."""
+    monkeypatch.setattr("stream.session.ASKS_AGAIN", 0.05)
+    asked: list[AddPrompt] = []
+    command, is_broken = supervisor.command, True
+
+    def record(session: str, token: int, prompt: AddPrompt) -> None:
+        if is_broken:
+            command(session, token, prompt)
+        asked.append(prompt)
+
+    monkeypatch.setattr(supervisor, "command", record)
+    with ThreadPoolExecutor(1) as pool:
+        session = Session("s", supervisor, pool)
+        session.start()
+        await session.begin_with((Effect("blur"),))
+        await asyncio.sleep(0.2)
+        assert not asked
+        is_broken = False
+        await eventually(lambda: asked)
+        session._report(Failed(ModelError("the tracker's process keeps failing")))
+        await eventually(lambda: len(asked) == 2)
+        assert [prompt.prompt.word for prompt in asked if isinstance(prompt.prompt, Text)] == [
+            "person",
+            "person",
+        ]
+        session.request(1, Reset())
+        await eventually(lambda: len(asked) == 3)
+        session._report(Failed(ModelError("the tracker's process keeps failing")))
+        await asyncio.sleep(0.2)
+        assert len(asked) == 3
         await session.close()
 
 

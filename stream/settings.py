@@ -237,7 +237,8 @@ class Settings:
     fetch_allow: tuple[str, ...] = key(
         (),
         NAMES,
-        "hosts and networks (CIDR) that videos may be fetched from although they are private",
+        "hosts and networks (CIDR) that strangers' videos may be fetched from, and their streams "
+        "published to, although they are private",
         JOBS,
         otherwise="none",
         example="10.1.0.0/16",

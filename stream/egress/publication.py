@@ -36,6 +36,7 @@ class Failure(StrEnum):
     CLOSED = "closed"
     CRASHED = "crashed"
     UNSUPPORTED = "unsupported"
+    FORBIDDEN = "forbidden"
 
 
 MESSAGES = {
@@ -47,9 +48,13 @@ MESSAGES = {
     Failure.CLOSED: "it closed the connection",
     Failure.CRASHED: "the process that sends to it died",
     Failure.UNSUPPORTED: "it cannot be published to from here",
+    Failure.FORBIDDEN: (
+        "it is at an address that is not public; the operator may allow it with "
+        "SEGSTREAM_FETCH_ALLOW"
+    ),
 }
 
-PERMANENT = frozenset({Failure.CREDENTIALS, Failure.UNSUPPORTED})
+PERMANENT = frozenset({Failure.CREDENTIALS, Failure.UNSUPPORTED, Failure.FORBIDDEN})
 """What a person must mend. A path that is not found may be one that is yet to be made."""
 
 

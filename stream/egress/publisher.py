@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 import av
@@ -75,13 +75,16 @@ class Carrier(Protocol):
 
 
 class Publisher:
-    """name: for the log."""
+    """name: for the log. may_reach: is asked before each connection."""
 
-    def __init__(self, name: str, target: Target, carrier: Carrier) -> None:
+    def __init__(
+        self, name: str, target: Target, carrier: Carrier, may_reach: Callable[[], Awaitable[bool]]
+    ) -> None:
         self.target = target
         self.progress = Progress()
         self._name = name
         self._carrier = carrier
+        self._may_reach = may_reach
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -117,7 +120,10 @@ class Publisher:
         while True:
             self.progress.connect()
             try:
-                failure, detail = await self._carrier.carry(self._taken)
+                if await self._may_reach():
+                    failure, detail = await self._carrier.carry(self._taken)
+                else:
+                    failure, detail = Failure.FORBIDDEN, ""
             except ChildDied:
                 failure, detail = Failure.CRASHED, ""
             except OSError:

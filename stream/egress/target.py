@@ -52,6 +52,11 @@ class Target:
         return shown(self.url)
 
     @property
+    def host(self) -> str:
+        """Name or address; of a virtual camera nothing."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
     def device(self) -> str:
         """Of a virtual camera: /dev/video10."""
         return urlsplit(self.url).path

@@ -1,5 +1,6 @@
 """Which addresses the server may connect to on a stranger's word."""
 
+import asyncio
 import errno
 import ipaddress
 import socket
@@ -10,6 +11,9 @@ from stream.errors import InputError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LOOKUP = 5.0
+"""Seconds that a name server may take."""
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """An IPv4 address in its last 32 bits (RFC 6052)."""
@@ -49,6 +53,27 @@ class Allowed:
         if address in NAT64:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
         return all(map(is_public, (address, *_embedded(address))))
+
+
+ANYWHERE = Allowed(("0.0.0.0/0", "::/0"))
+"""For whom the server may connect to any address: its operator."""
+
+
+async def may_reach(host: str, allowed: Allowed) -> bool:
+    """Whether all addresses of a host are allowed; of one that has none, connecting tells why.
+
+    For what connects by itself, as FFmpeg does: a name server that changes its answer in the
+    moment between can lead it elsewhere, which a Guard does not let happen.
+    """
+    if allowed.host(host):
+        return True
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(LOOKUP):
+            found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, TimeoutError):
+        return True
+    return all(allowed.address(str(address[0])) for *_, address in found)
 
 
 class Guard:

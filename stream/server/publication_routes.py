@@ -7,10 +7,14 @@ from aiohttp import web
 from stream.egress import target
 from stream.errors import InputError
 from stream.limits import MAX_CAMERA_BODY
+from stream.server import gate
+from stream.server.addresses import ANYWHERE, Allowed
 from stream.server.cameras import CAMERAS
 from stream.server.http import read_json
 from stream.server.publications import Publications
 from stream.server.rtc import PEERS
+
+ALLOWED = web.AppKey("publication_addresses", Allowed)
 
 
 def add_routes(app: web.Application) -> None:
@@ -30,7 +34,10 @@ async def _post(request: web.Request) -> web.Response:
     if not isinstance(given, dict) or set(given) != {"url"}:
         raise InputError('wanted a target like {"url": "rtmp://host/app/key"}')
     publications = _publications(request)
-    id = publications.add(target.read(given["url"], files=request.app[CAMERAS].files))
+    wanted = target.read(given["url"], files=request.app[CAMERAS].files)
+    # Whoever has a key only is a stranger, who must not reach what the server can.
+    allowed = ANYWHERE if gate.caller(request).key is None else request.app[ALLOWED]
+    id = publications.add(wanted, allowed)
     headers = {"Location": f"{request.path}/{id}"}
     return web.json_response(publications.state(id), status=201, headers=headers)
 

@@ -1,5 +1,6 @@
 """What one session is published to: targets come and go while it runs."""
 
+import functools
 import itertools
 
 from aiohttp import web
@@ -9,6 +10,7 @@ from stream.egress.target import Kind, Target, check_available
 from stream.errors import LimitError
 from stream.limits import MAX_PUBLICATIONS
 from stream.network import Network
+from stream.server.addresses import ANYWHERE, Allowed, may_reach
 from stream.server.whip_publisher import WhipCarrier
 from stream.session import Session
 
@@ -23,8 +25,8 @@ class Publications:
         self._publishers: dict[str, Publisher] = {}
         self._ids = itertools.count(1)
 
-    def add(self, target: Target) -> str:
-        """Begin to publish; returns the publication's id.
+    def add(self, target: Target, allowed: Allowed = ANYWHERE) -> str:
+        """Begin to publish; returns the publication's id. allowed: where the target may be.
 
         Raises InputError where that cannot be from here, LimitError, Busy.
         """
@@ -32,7 +34,12 @@ class Publications:
         if len(self._publishers) >= MAX_PUBLICATIONS:
             raise LimitError(f"{self._name} has {MAX_PUBLICATIONS} targets already; end one first")
         self._session.enter()
-        publisher = Publisher(self._name, target, self._carrier(target))
+        publisher = Publisher(
+            self._name,
+            target,
+            self._carrier(target, allowed),
+            functools.partial(may_reach, target.host, allowed),
+        )
         publisher.start()
         id = str(next(self._ids))
         self._publishers[id] = publisher
@@ -63,10 +70,10 @@ class Publications:
         await publisher.close()
         self._session.leave()
 
-    def _carrier(self, target: Target) -> Carrier:
+    def _carrier(self, target: Target, allowed: Allowed) -> Carrier:
         match target.kind:
             case Kind.WHIP:
-                return WhipCarrier(target, self._session, self._network)
+                return WhipCarrier(target, self._session, self._network, allowed)
             case Kind.V4L2:
                 from stream.egress.virtual_camera import CameraCarrier
 

@@ -21,6 +21,7 @@ from stream.egress.webrtc import AudioOutput, VideoOutput
 from stream.limits import MAX_SDP, PUBLISH_OPEN, VIEWER_SILENCE
 from stream.network import Network
 from stream.server import ice
+from stream.server.addresses import Allowed, Guard
 from stream.server.answer import with_public_address
 from stream.server.connection import Connection
 from stream.server.reports import Reports
@@ -42,12 +43,18 @@ class Refused(Exception):
 
 
 class WhipCarrier:
-    """One peer connection after the other. The sound goes along if the session has some."""
+    """One peer connection after the other. The sound goes along if the session has some.
 
-    def __init__(self, target: Target, session: Session, network: Network) -> None:
+    allowed: where the endpoint may be, and where it may lead on to.
+    """
+
+    def __init__(
+        self, target: Target, session: Session, network: Network, allowed: Allowed
+    ) -> None:
         self._target = target
         self._session = session
         self._network = network
+        self._allowed = allowed
         self._video: VideoOutput | None = None
         self._audio: AudioOutput | None = None
         self._before = (0, 0, 0)
@@ -81,7 +88,11 @@ class WhipCarrier:
         url, token = self._target.endpoint
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         limit = aiohttp.ClientTimeout(total=PUBLISH_OPEN)
-        async with aiohttp.ClientSession(timeout=limit, headers=headers) as http:
+        guard = Guard(self._allowed, self._target.host)
+        connector = aiohttp.TCPConnector(socket_factory=guard)
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=limit, headers=headers
+        ) as http:
             resource: URL | None = None
             try:
                 resource, answer = await self._post(http, url, await self._offer(connection))

@@ -7,7 +7,16 @@ from aiohttp import web
 
 from stream.database import Database, data_folder
 from stream.jobs.manager import Jobs
-from stream.server import callers, gate, health, hosted, jobs, openapi, session_tokens
+from stream.server import (
+    callers,
+    gate,
+    health,
+    hosted,
+    jobs,
+    openapi,
+    publication_routes,
+    session_tokens,
+)
 from stream.server.addresses import Allowed
 from stream.server.drain import DRAIN
 from stream.server.keys import Keys
@@ -40,6 +49,7 @@ async def run(app: web.Application, settings: Settings) -> AsyncIterator[None]:
     app[callers.ACCESS] = callers.Access(keys, settings.host)
     live = LiveKeys(database, keys, work.owner.id, work.owner.is_alive)
     app[gate.GATE] = gate.Gate(settings, keys, live, app[PEERS].owner_of)
+    app[publication_routes.ALLOWED] = allowed
     phrases = settings.text_model is not None
     app[SUBMISSIONS] = Submissions(
         work, allowed, lambda: app[health.TRACKER].words, settings.model, phrases

@@ -1,0 +1,113 @@
+"""Who has a key only makes the server publish to public addresses, and where the operator says."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rtc_client import Scene
+from test_session_keys import Http, bearer, served
+from whip_client import Party
+
+from stream.server import publications
+from stream.server.addresses import ANYWHERE, Allowed, may_reach
+from stream.server.gate import GATE
+
+
+@asynccontextmanager
+async def canary() -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A port that nobody may reach, and what came there all the same."""
+    seen: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(b"connected")
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], seen
+
+
+async def publish(http: Http, url: str, headers: dict[str, str]) -> dict[str, Any]:
+    """The publication's state once it has failed or is tried again."""
+    path = "/sessions/studio/publications"
+    answer = await http.post(path, json={"url": url}, headers=headers)
+    assert answer.status == 201, await answer.text()
+    id = (await answer.json())["id"]
+    for _ in range(400):
+        states = (await (await http.get(path, headers=headers)).json())["publications"]
+        [state] = [state for state in states if state["id"] == id]
+        if state["failure"] is not None:
+            assert (await http.delete(f"{path}/{id}", headers=headers)).status == 204
+            found: dict[str, Any] = state
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError("neither published nor refused")
+
+
+TARGETS = (
+    "http://127.0.0.1:{port}/whip",
+    "http://127.1:{port}/whip",
+    "http://localhost:{port}/whip",
+    "http://[::ffff:127.0.0.1]:{port}/whip",
+    "rtsp://127.0.0.1:{port}/live",
+    "rtmp://0.0.0.0:{port}/live/key",
+)
+
+
+async def test_a_key_reaches_no_inner_address(tmp_path: Path) -> None:
+    operator = bearer("operators-token")
+    async with (
+        canary() as (port, seen),
+        served(tmp_path, session_keys="all", token="operators-token") as http,
+    ):
+        stranger = bearer(http.app[GATE].keys.create("k"))
+        party = Party(Scene())
+        try:
+            await party.begin(http, "/whip?session=studio", **stranger)
+            for target in TARGETS:
+                state = await publish(http, target.format(port=port), stranger)
+                assert (state["state"], state["failure"]) == ("failed", "forbidden"), target
+            assert not seen
+            for target in TARGETS:
+                state = await publish(http, target.format(port=port), operator)
+                assert state["failure"] != "forbidden"
+                # The canary sings where it can be reached; aiohttp takes 127.1 for a name.
+                assert bool(seen) == ("127.1:" not in target), target
+                seen.clear()
+        finally:
+            await party.close()
+
+
+async def test_a_name_that_leads_elsewhere_after_it_was_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def every(host: str, allowed: Allowed) -> bool:
+        return True
+
+    monkeypatch.setattr(publications, "may_reach", every)
+    async with (
+        canary() as (port, seen),
+        served(tmp_path, session_keys="all", token="operators-token") as http,
+    ):
+        stranger = bearer(http.app[GATE].keys.create("k"))
+        party = Party(Scene())
+        try:
+            await party.begin(http, "/whip?session=studio", **stranger)
+            state = await publish(http, f"http://127.0.0.1:{port}/whip", stranger)
+            assert state["failure"] == "unreachable"
+            assert not seen
+        finally:
+            await party.close()
+
+
+async def test_which_hosts_may_be_reached() -> None:
+    assert await may_reach("localhost", ANYWHERE)
+    assert await may_reach("93.184.215.14", Allowed())
+    assert not await may_reach("localhost", Allowed())
+    assert await may_reach("localhost", Allowed(("localhost",)))
+    assert await may_reach("127.0.0.1", Allowed(("127.0.0.0/8",)))
+    assert not await may_reach("169.254.169.254", Allowed(("127.0.0.0/8",)))
+    assert await may_reach("no-such-host.invalid", Allowed()), "connecting tells"

@@ -15,7 +15,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST = $(ENV) $(BIN)/python -m pytest -q --durations=10
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install
-BENCHMARKS := $(notdir $(basename $(shell grep -l __main__ benchmarks/*.py)))
+# Others there are their servers and clients, or make a picture: they have no --json and --quick.
+BENCHMARKS := $(notdir $(basename $(shell grep -l 'machine\.parser' benchmarks/*.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench clean
@@ -42,8 +43,9 @@ format: $(VENV)/installed-development ## put the code into its form
 	@$(BIN)/ruff format .
 
 bench: $(VENV)/installed-development ## a quick run of every benchmark, one line of JSON each
-	@for name in $(BENCHMARKS); do \
-	  echo "== $$name"; $(ENV) $(BIN)/python -m benchmarks.$$name --json --quick || exit; done
+	@tests/browser.sh $(BIN)/playwright
+	@status=0; for name in $(BENCHMARKS); do echo "== $$name"; \
+	  $(ENV) $(BIN)/python -m benchmarks.$$name --json --quick || status=1; done; exit $$status
 
 clean: ## remove what was installed and built here
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache tests/artefacts

@@ -28,6 +28,17 @@ assert all(map(Gst.ElementFactory.find, ('qtdemux', 'h265parse', 'rtph265pay', '
 }
 has_camera 2>/dev/null || missing="$missing python3-gi gir1.2-gst-rtsp-server-1.0
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+# Publishes and watches as programs on GStreamer do.
+has_peer() {
+  /usr/bin/python3 -c "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstWebRTC', '1.0')
+from gi.repository import Gst, GstWebRTC
+Gst.init(None)
+assert all(map(Gst.ElementFactory.find, ('webrtcbin', 'nicesrc', 'openh264enc', 'openh264dec')))"
+}
+has_peer 2>/dev/null || missing="$missing python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice
+  gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+# Makes a network for them.
+command -v ip >/dev/null || missing="$missing iproute2"
 # Relays media to the tests of TURN.
 command -v turnserver >/dev/null || missing="$missing coturn"
 # Compiles a stand-in for the driver of a virtual camera.

@@ -1,6 +1,8 @@
 """What the benchmarks share, and the accuracy benchmark on real clips."""
 
 import json
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +37,33 @@ def test_print_json_is_one_line_with_the_machine(capsys: pytest.CaptureFixture[s
     assert printed["machine"].keys() == machine.describe().keys()
     with pytest.raises(ValueError, match="JSON"):
         machine.print_json({"J": float("nan")})
+
+
+def run_by_make() -> list[str]:
+    """The benchmarks that `make bench` runs; asked of make, which runs nothing."""
+    command = ["make", "--dry-run", "bench"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    [names] = re.findall(r"for name in (.*?); do", done.stdout)
+    return list(names.split())
+
+
+def test_make_bench_runs_all_that_the_docs_name() -> None:
+    text = (ROOT / "docs" / "development.md").read_text()
+    _, _, section = text.partition("## Benchmarks")
+    assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(run_by_make())
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules.*:RuntimeWarning")
+@pytest.mark.parametrize("name", run_by_make())
+def test_what_make_bench_runs_has_its_options(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that does not know an option ends with an error instead of a figure."""
+    monkeypatch.setattr(sys, "argv", [name, "--json", "--quick", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+    assert ended.value.code == 0
+    assert {"--json", "--quick"} <= set(re.findall(r"--\w+", capsys.readouterr().out))
 
 
 def test_click_is_deep_inside_and_box_is_tight() -> None:

@@ -4,7 +4,6 @@ that makes up requests from its OpenAPI document."""
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,13 +13,12 @@ from typing import Any
 import pytest
 
 from tests import drawn_clips as clips
+from tests import npm
 from tests.job_server import JobServer, serving
 
 pytestmark = pytest.mark.slow
 
-AXIOS = "axios@1.21.1"
-
-PACKAGES = Path(__file__).parent / "artefacts" / "npm"
+AXIOS = "1.21.1"
 
 NODE = """
 const fs = require('fs');
@@ -57,15 +55,8 @@ for url, data, headers in json.load(sys.stdin):
 
 @pytest.fixture(scope="session")
 def axios() -> list[str]:
-    """Node with axios, which is fetched once."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            pytest.fail(f"no {tool} found; install it, on Debian and Ubuntu: apt-get install npm")
-    if not (PACKAGES / "node_modules" / "axios").exists():
-        PACKAGES.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", "."]
-        subprocess.run([*command, AXIOS], cwd=PACKAGES, check=True, timeout=120)
-    script = PACKAGES / "call.cjs"
+    """Node with axios."""
+    script = npm.fetch("axios", AXIOS) / "call.cjs"
     script.write_text(NODE)
     return ["node", str(script)]
 

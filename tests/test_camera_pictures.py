@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from camera_server import Http, add_camera, serving, square, state, until
 from rtc_client import Client, Scene
-from rtsp_camera import HEIGHT, WIDTH
+from rtsp_camera import HEIGHT, WIDTH, scene
+from whip_client import Party
 
 import stream.cameras
 import stream.egress.recording
@@ -94,6 +95,31 @@ async def test_a_recording_has_the_right_times_and_can_be_read_while_it_grows(
     # A picture may have been dropped; each of the others is where the film has it.
     assert np.abs(steps * 30 - np.round(steps * 30)).max() < 0.15
     assert np.median(steps) == pytest.approx(1 / 30, abs=1e-3)
+
+
+async def test_a_camera_of_odd_size_is_watched_and_recorded(http: Http, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.mkv"
+    with av.open(str(odd), "w") as container:
+        stream = container.add_stream("ffv1", rate=30, width=321, height=241)
+        for index in range(60):
+            picture = av.VideoFrame.from_ndarray(scene(index, 321, 241), "rgb24")
+            container.mux(stream.encode(picture.reformat(format="yuv420p")))
+        container.mux(stream.encode())
+    await add_camera(http, name="film", url=str(odd), effect="none")
+    await until(http, "film", state="live")
+    assert (await http.post("/cameras/film/recording")).status == 201
+    viewer = Party(watches=("video",))
+    await viewer.begin(http, "/whep/camera/film")
+    await viewer.until(lambda: len(viewer.pictures) > 5)
+    assert (viewer.pictures[-1].width, viewer.pictures[-1].height) == (320, 240)
+    share = square(viewer.pictures[-1].to_ndarray(format="bgr24")).mean()
+    assert 0.05 < share < 0.12
+    await viewer.close()
+    assert (await http.delete("/cameras/film/recording")).status == 204
+    [path] = (tmp_path / "recordings" / "film").glob("*.mp4")
+    with av.open(str(path)) as container:
+        recorded = next(container.decode(video=0))
+    assert (recorded.width, recorded.height) == (322, 242)
 
 
 async def test_recordings_go_on_in_another_file_and_the_oldest_make_room(

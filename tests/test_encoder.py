@@ -97,3 +97,14 @@ def test_fast_is_another_preset_and_takes_a_keyframe() -> None:
 
 def test_without_cuda_x264_encodes() -> None:
     assert encoder.h264_name() in ("libx264", "h264_nvenc")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("size", [(321, 241), (320, 241), (321, 240), (1, 1)])
+def test_odd_sizes_are_encoded(codec: str, size: tuple[int, int]) -> None:
+    made = encoder.make(codec)
+    width, height = size
+    encoded = made.encode(av.VideoFrame(width, height, "yuv420p"), 0, Target(CAP, CAP), True)
+    assert encoded is not None
+    sizes = zip(encoded.size, size, strict=True)
+    assert all(side % 2 == 0 and abs(side - was) <= 1 for side, was in sizes)

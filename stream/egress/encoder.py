@@ -50,9 +50,8 @@ class Target:
     scale: float = 1.0
 
     def size(self, picture: av.VideoFrame) -> tuple[int, int]:
-        """Width and height of the encoded picture; even where it is scaled."""
-        if self.scale >= 1:
-            return picture.width, picture.height
+        """Width and height of the encoded picture. They are even: libx264 takes no others, since
+        two pixels a side share their colour."""
         width, height = (
             max(round(side * self.scale / 2) * 2, 2) for side in (picture.width, picture.height)
         )

@@ -187,3 +187,35 @@ def test_what_moves_away_under_an_old_mask_leaves_no_trail_of_the_room(name):
         assert (hidden[far] == code).all(), f"the room is seen on picture {number}"
         square = hidden[100:160, at + 20 : at + 60]
         assert (square.std() > 5) == (number < 43), "from 0.5 s on all is hidden"
+
+
+def wide_masks(number, share):
+    """That say the object covers the left `share` of the picture."""
+    logits = np.full((1, 64, 64), -10, np.float32)
+    logits[..., : round(64 * share)] = 10
+    return Masks((1,), logits, np.full(1, 5, np.float32), np.ones(1, np.float32), number)
+
+
+def test_a_mask_in_doubt_is_no_better_believed_by_effects_that_name_the_object():
+    """A mask has run out into the room; then somebody ticks that very object."""
+    compositor = Compositor()
+    compositor.set_effect(Effect("colour"))
+    for number in range(12):
+        compositor.compose(room(number), late_masks(number), number, 0.0)
+    for number in (12, 13):
+        compositor.set_effect(Effect("colour", objects=(1,) if number == 13 else None))
+        result = compositor.compose(room(number), wide_masks(number, 1.0), number, 0.0)
+        assert stripes(result) <= HIDDEN
+
+
+def test_an_object_in_doubt_is_no_better_believed_by_effects_that_name_it():
+    """A mask has shrunk to a corner of the object; then somebody ticks that very object."""
+    compositor = Compositor()
+    compositor.set_effect(Effect("colour", target="object"))
+    for number in range(12):
+        compositor.compose(room(number), wide_masks(number, 0.9), number, 0.0)
+    for number in (12, 13):
+        ticked = (1,) if number == 13 else None
+        compositor.set_effect(Effect("colour", target="object", objects=ticked))
+        result = compositor.compose(room(number), wide_masks(number, 0.1), number, 0.0)
+        assert stripes(result) <= HIDDEN

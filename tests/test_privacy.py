@@ -163,3 +163,16 @@ def test_times_that_jump_do_not_open_at_once(show):
     assert show.tell(0.2).objects < 0.4
     show.picture -= 2000
     assert show.tell(0.2).objects < 0.4
+
+
+def test_some_of_the_objects_are_believed_no_more_than_all(show):
+    show.tell(0.1, 0.2)
+    show.tell(0.6, 0.2)
+    some = show.privacy.of((0,))
+    grown = Evidence({0: Extent(0.6, False)}, show.picture, 0.05, True)
+    assert some.judge(grown, show.picture / 30).objects == 0
+    other = show.privacy.of((1,)).judge(
+        Evidence({1: Extent(0.2, False)}, show.picture, 0.05, True), show.picture / 30 + 0.05
+    )
+    assert 0 < other.objects < 0.2, "it fades in, as all would"
+    assert show.privacy.judge(grown, show.picture / 30) == Opening(0, 1), "and stays as it was"

@@ -4,7 +4,8 @@ In doubt everything is hidden, at once; when the doubt is over, what may be seen
 is told what is known of each picture, and time is the pictures'.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 from stream.limits import MASK_LATE
@@ -119,6 +120,12 @@ class Privacy:
         self._index: int | None = None
         self._fades: tuple[float, float] | None = None
         self._time: float | None = None
+
+    def of(self, objects: Sequence[int]) -> "Privacy":
+        """The state of some of its objects alone: in doubt of what this one is in doubt of."""
+        part = copy(self)
+        part._beliefs = {id: self._beliefs[id] for id in objects if id in self._beliefs}
+        return part
 
     def judge(self, evidence: Evidence | None, time: float) -> Opening:
         """evidence: None when there is no mask. time: of the picture, in seconds."""

@@ -49,7 +49,10 @@ class Viewer:
 
     def judge(self, objects: Objects, evidence: Evidence | None, time: float) -> Opening:
         self._used.add(objects)
-        return self._privacies.setdefault(objects, Privacy()).judge(evidence, time)
+        if objects is not None and objects not in self._privacies:
+            # Not a fresh one, which would believe the first mask that it is told of.
+            self._privacies[objects] = self._privacies[None].of(objects)
+        return self._privacies[objects].judge(evidence, time)
 
     def begin(self, scene: Sequence[Layer]) -> None:
         """Where the effects changed, forget the background seen: a stack that hides more must not

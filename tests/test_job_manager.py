@@ -24,15 +24,29 @@ REQUEST: dict[str, Any] = {"prompts": [{"point": [1, 1]}]}
 
 
 class Work:
-    """Stands for the process of a job. go: what it waits for."""
+    """Stands for the process of a job. go: what it waits for. rates: that it was told."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
         self.running = 0
+        self.rates: list[float | None] = []
 
-    async def __call__(self, module: str, orders: Any, silence: float, heard: Any) -> Any:
+    async def __call__(
+        self, module: str, orders: Any, silence: float, heard: Any, told: Any
+    ) -> Any:
         self.running += 1
         heard({"frames": 2})
+        listening = asyncio.create_task(self._listen(told))
+        try:
+            return await self._work(orders)
+        finally:
+            listening.cancel()
+
+    async def _listen(self, told: Any) -> None:
+        async for message in told:
+            self.rates.append(message["rate"])
+
+    async def _work(self, orders: Any) -> Any:
         await self.go.wait()
         (Path(orders["output"]) / "video.mp4").write_bytes(b"video")
         return {"seconds": 1.0, "frames": 5}
@@ -76,6 +90,27 @@ async def test_a_job_without_exports_has_the_usual_one(jobs: Jobs, work: Work) -
     done = await jobs.ended(job.id)
     results = routes.describe(jobs, done)["results"]
     assert [found["name"] for found in results] == ["video.mp4"]
+
+
+async def test_jobs_are_slow_while_live_sessions_want_the_device(
+    tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together they get the rate that is set, and all they can when nobody is live any more."""
+    monkeypatch.setattr(manager.pace, "LOOK_INTERVAL", 0.01)
+    database, live = Database(tmp_path), [True]
+    settings = Settings(jobs=2, job_rate=3)
+    jobs = Jobs(database, Keys(database), settings, is_live=lambda: live[0])
+    ids = [(await queue(jobs)).id]
+    await jobs.start()
+    await eventually(lambda: work.rates == [3])
+    ids.append((await queue(jobs)).id)
+    await eventually(lambda: sorted(work.rates) == [1.5, 1.5, 3])
+    live[0] = False
+    await eventually(lambda: work.rates[3:] == [None, None])
+    work.go.set()
+    assert [(await jobs.ended(id)).state for id in ids] == [DONE, DONE]
+    await jobs.stop()
+    database.close()
 
 
 async def test_a_database_that_fails_for_a_while_ends_no_worker(

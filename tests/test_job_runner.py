@@ -1,5 +1,8 @@
 """A job's process from the inside: what it may use, and with which models it can work."""
 
+import asyncio
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,30 @@ def orders(folder: Path, settings: Settings, **request: Any) -> dict[str, Any]:
         "duration": 0.134,
         "niceness": 0,
     }
+
+
+async def test_it_keeps_the_pace_that_it_is_told(tmp_path: Path) -> None:
+    """One picture after the other at that rate, and the rest at once when it may."""
+    times: list[float] = []
+
+    async def told() -> AsyncIterator[dict[str, Any]]:
+        yield {"rate": 4}
+        while len(times) < 4:  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.01)
+        yield {"rate": None}
+
+    def heard(report: dict[str, Any]) -> None:
+        if "seconds" not in report:
+            times.append(time.monotonic())
+
+    wanted = orders(tmp_path, Settings())
+    clips.make(Path(wanted["input"]), count=24)
+    wanted["duration"] = 24 * 1001 / 30000
+    done = await process.run("stream.jobs.runner", wanted, 60, heard, told())
+    assert done["frames"] == 24
+    # Reports come from one process and are read by another: none is early, some are late.
+    assert times[3] - times[0] > 3 / 4 - 0.2
+    assert time.monotonic() - times[3] < 20 / 4
 
 
 class Silent:

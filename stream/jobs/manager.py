@@ -5,7 +5,7 @@ import logging
 import shutil
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from stream import loading, logs
 from stream.database import Database
 from stream.errors import Busy
-from stream.jobs import process
+from stream.jobs import pace, process
 from stream.jobs.owner import Owner
 from stream.jobs.process import JobError
 from stream.jobs.request import DEFAULT_EXPORTS, FILES
@@ -71,12 +71,18 @@ class Progress:
 class Jobs:
     """For one event loop; what touches the disk or the database runs in threads.
 
-    drain: once it has begun, nothing more is taken or begun.
+    drain: once it has begun, nothing more is taken or begun. is_live: whether live sessions want
+    the device at this moment.
     A job's files: `input`, and its exports in `output/`.
     """
 
     def __init__(
-        self, database: Database, keys: Keys, settings: Settings, drain: Drain | None = None
+        self,
+        database: Database,
+        keys: Keys,
+        settings: Settings,
+        drain: Drain | None = None,
+        is_live: Callable[[], bool] = lambda: False,
     ) -> None:
         self.folder = database.folder / "jobs"
         self.folder.mkdir(exist_ok=True, mode=0o700)
@@ -89,6 +95,7 @@ class Jobs:
         self._probes = asyncio.Semaphore(MAX_PROBES)
         self._tasks: list[asyncio.Task[None]] = []
         self._drain = drain or Drain(0)
+        self._is_live = is_live
 
     async def start(self) -> None:
         """Take over what dead servers left, and begin to work."""
@@ -265,7 +272,12 @@ class Jobs:
             "niceness": self._settings.job_nice,
         }
         log.info("job %s: runs", job.id)
-        return await process.run("stream.jobs.runner", orders, JOB_STALL, heard)
+        told = pace.told(self._rate)
+        return await process.run("stream.jobs.runner", orders, JOB_STALL, heard, told)
+
+    def _rate(self) -> float | None:
+        """Pictures a second that each job may do; None: as many as it can."""
+        return self._settings.job_rate / max(self.running, 1) if self._is_live() else None
 
     def model(self, job: Job) -> str:
         """The name of the model that works on it."""

@@ -51,6 +51,7 @@ def run(
         {name: backgrounds.load(name) for name in names},
     )
     frames, end, said = 0, Fraction(0), 0.0
+    reports.pace.wait()
     try:
         for item in tracked(source, tracker, schedule):
             if not isinstance(item, Tracked):
@@ -66,6 +67,7 @@ def run(
             if time.monotonic() - said >= REPORT_INTERVAL:
                 said = time.monotonic()
                 reports.say(frames=frames)
+            reports.pace.wait()
         for export, _ in made:
             export.finish()
     except BaseException:

@@ -1,10 +1,11 @@
-"""What a job costs the live session beside it, and what it gets itself, by its niceness.
+"""What a job costs the live session beside it, and what it gets itself, by its pace.
 
     python -m benchmarks.beside --json [--quick] [--video FILE]
 
 A session is sent 720p at 30 pictures a second, follows a person and blurs the background; then a
-job works on the same video beside it, with each niceness in turn. `quiet` is on a machine that does
-nothing else, `busy` with a process at niceness 0 that computes on every core.
+job works on the same video beside it: with the pace that the server tells it (`job_rate`), with
+another, and with none, which leaves it to niceness. `quiet` is on a machine that does nothing else,
+`busy` with a process at niceness 0 that computes on every core.
 
 masks: new ones a second of the live session. age_ms: of its masks, mean. latency_ms: of its
 pictures, until they are composited, mean. job: pictures a second that the job has done; null: none.
@@ -30,17 +31,22 @@ import av
 from benchmarks import machine
 from benchmarks.jobs import REQUEST, SOURCE, STALL, clip
 from stream.compose.effects import Effect
-from stream.jobs import process
+from stream.jobs import pace, process
 from stream.jobs.probe import probe
 from stream.messages import Event, Stats
 from stream.session import Session
-from stream.settings import Settings
+from stream.settings import JOB_NICE, JOB_RATE, Settings
 from stream.worker.launch import engine
 from stream.worker.supervisor import Supervisor
 
 RATE = 30
-NICENESS = (None, 19, 15, 10)
-"""None: without a job."""
+CASES: dict[str, tuple[float | None] | None] = {
+    "alone": None,
+    "1 a second": (JOB_RATE,),
+    "3 a second": (3.0,),
+    "no pace": (None,),
+}
+"""What is shown -> the job's pace; None: without a job."""
 
 WARM, MEASURED, QUICK = 4.0, 20.0, 8.0
 """Seconds before and while it is measured."""
@@ -106,7 +112,7 @@ async def live(video: Path) -> AsyncIterator[Live]:
 
 
 @asynccontextmanager
-async def job(video: Path, folder: Path, niceness: int) -> AsyncIterator[list[int]]:
+async def job(video: Path, folder: Path, rate: float | None) -> AsyncIterator[list[int]]:
     """Begun and at its pictures; what it yields grows by the number done at each report."""
     done: list[int] = []
     output = Path(tempfile.mkdtemp(dir=folder))
@@ -116,11 +122,14 @@ async def job(video: Path, folder: Path, niceness: int) -> AsyncIterator[list[in
         "request": REQUEST,
         "network": {},
         "duration": probe(video)["duration"],
-        "niceness": niceness,
+        "niceness": JOB_NICE,
     }
-    task = asyncio.create_task(
-        process.run("stream.jobs.runner", orders, STALL, lambda said: done.append(said["frames"]))
-    )
+
+    def heard(said: dict[str, Any]) -> None:
+        done.append(said["frames"])
+
+    told = pace.told(lambda: rate)
+    task = asyncio.create_task(process.run("stream.jobs.runner", orders, STALL, heard, told))
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LONGEST_START):
             while not done and not task.done():  # noqa: ASYNC110 - it happens in another process
@@ -135,18 +144,18 @@ async def job(video: Path, folder: Path, niceness: int) -> AsyncIterator[list[in
 async def measure(video: Path, folder: Path, seconds: float) -> dict[str, Any]:
     found = {}
     async with live(video) as session:
-        for niceness in NICENESS:
+        for name, given in CASES.items():
             async with contextlib.AsyncExitStack() as stack:
                 done = [0]
-                if niceness is not None:
-                    done = await stack.enter_async_context(job(video, folder, niceness))
+                if given is not None:
+                    done = await stack.enter_async_context(job(video, folder, *given))
                 await asyncio.sleep(WARM)
                 session.stats.clear()
                 before, began = done[-1:] or [0], time.monotonic()
                 await asyncio.sleep(seconds)
                 stats, passed = list(session.stats), time.monotonic() - began
                 rate = ((done[-1:] or [0])[0] - before[0]) / passed
-            found["alone" if niceness is None else str(niceness)] = {
+            found[name] = {
                 "masks": round(statistics.fmean(one.fps_tracker for one in stats), 1),
                 "age_ms": _mean([one.mask_age_ms for one in stats]),
                 "latency_ms": _mean([one.latency_ms for one in stats]),
@@ -197,7 +206,7 @@ def main() -> None:
     else:
         for name, rows in results.items():
             for key, values in rows.items():
-                print(f"{name:6} {key:6} {values}")
+                print(f"{name:6} {key:10} {values}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from stream.egress.file import VideoWriter
 from stream.frames import Frame
 from stream.ingest.file import VideoFile
 from stream.jobs import process, runner
+from stream.jobs.pace import Pace
 from stream.jobs.probe import probe
 from stream.jobs.request import parse
 from stream.settings import JOB_NICE
@@ -133,6 +134,8 @@ def share(video: Path, folder: Path) -> dict[str, float]:
             yield item
 
     class Silent:
+        pace = Pace()
+
         def say(self, **report: Any) -> None:
             pass
 

@@ -200,14 +200,23 @@ PROBE_MEMORY = 2 * 1024**3
 
 JOB_MEMORY = 6 * 1024**3
 """Address space of a job with the embedded model: with all exports and one object, 1.5 GiB at 720p
-and 3.8 GiB at 4K. Full models reserve far more than they use, so theirs is not limited."""
+and 3.8 GiB at 4K."""
+
+BIG_JOB_MEMORY = 16 * 1024**3
+"""What a job with a full model or a detector may write to, since PyTorch reserves far more than it
+uses; without a limit on CUDA, whose driver maps the GPU's memory too."""
 
 JOB_STALL = 900.0
 """A job that finishes no picture for so long hangs. It runs when nothing else does, and compiling a
 full model takes minutes."""
 
 JOB_TIME = 120.0
-"""Seconds of CPU time for each second of video, and for the start, after which a job is ended."""
+"""Seconds of CPU time for each second of video, and for the start, after which a job with the
+embedded model is ended."""
+
+SLOW_JOB_TIME = 3600.0
+"""The same with a full model or a detector: 120 seconds for each of 30 pictures. On a CPU the
+smallest one takes some 20."""
 
 MAX_JOB_STARTS = 3
 """Times that a job is started, should the server die while it runs."""

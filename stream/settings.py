@@ -37,6 +37,10 @@ little to get on on a machine that is busy all the time, and 10 a half, at the c
 sessions. benchmarks.beside measures what comes of it."""
 
 
+JOB_RATE = 1.0
+"""Pictures a second: with nano on two cores a twentieth of what they can do, less on a GPU."""
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """meaning: one line, for the file and for --help. otherwise: in words, what None or nothing
@@ -252,6 +256,13 @@ class Settings:
         "they get a quarter of it, at 19 an eighth",
         JOBS,
         metavar="N",
+    )
+    job_rate: float = key(
+        JOB_RATE,
+        decimal(0.1, 1000),
+        "pictures a second that all jobs together do at most while a live session is tracked",
+        JOBS,
+        metavar="RATE",
     )
     keep_hours: float = key(
         24.0,

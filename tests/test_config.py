@@ -71,7 +71,7 @@ def test_every_key_is_a_variable_and_an_option(monkeypatch, tmp_path, found, key
         "drain_seconds": "1",
         "log_format": "json",
     }
-    other |= {"session_keys": "remote", "job_nice": "5"}
+    other |= {"session_keys": "remote", "job_rate": "5"}
     text = other.get(found.name) or key.example or "error"
     wanted = parse(key, found.name, text)
     assert wanted != found.default

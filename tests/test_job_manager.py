@@ -13,8 +13,10 @@ from rtc_client import eventually
 
 from stream.database import Database
 from stream.jobs import manager, process
-from stream.jobs.manager import Jobs
+from stream.jobs.manager import ABANDONED, Jobs
 from stream.jobs.store import CANCELLED, DONE, RUNNING, Job, new_id
+from stream.limits import CALL_KEPT
+from stream.metrics import JOBS_ENDED
 from stream.server import jobs as routes
 from stream.server.keys import Keys
 from stream.settings import Settings
@@ -24,15 +26,29 @@ REQUEST: dict[str, Any] = {"prompts": [{"point": [1, 1]}]}
 
 
 class Work:
-    """Stands for the process of a job. go: what it waits for."""
+    """Stands for the process of a job. go: what it waits for. rates: that it was told."""
 
     def __init__(self) -> None:
         self.go = asyncio.Event()
         self.running = 0
+        self.rates: list[float | None] = []
 
-    async def __call__(self, module: str, orders: Any, silence: float, heard: Any) -> Any:
+    async def __call__(
+        self, module: str, orders: Any, silence: float, heard: Any, told: Any
+    ) -> Any:
         self.running += 1
         heard({"frames": 2})
+        listening = asyncio.create_task(self._listen(told))
+        try:
+            return await self._work(orders)
+        finally:
+            listening.cancel()
+
+    async def _listen(self, told: Any) -> None:
+        async for message in told:
+            self.rates.append(message["rate"])
+
+    async def _work(self, orders: Any) -> Any:
         await self.go.wait()
         (Path(orders["output"]) / "video.mp4").write_bytes(b"video")
         return {"seconds": 1.0, "frames": 5}
@@ -55,11 +71,11 @@ async def jobs(tmp_path: Path) -> AsyncIterator[Jobs]:
     database.close()
 
 
-async def queue(jobs: Jobs, key: str | None = None) -> Job:
+async def queue(jobs: Jobs, key: str | None = None, is_call: bool = False) -> Job:
     id = new_id()
     folder = await jobs.new_folder(id)
     (folder / "input").write_bytes(b"video")
-    return await jobs.submit(id, key, False, FOUND, REQUEST)
+    return await jobs.submit(id, key, is_call, FOUND, REQUEST)
 
 
 async def state(jobs: Jobs, job: Job) -> str:
@@ -76,6 +92,27 @@ async def test_a_job_without_exports_has_the_usual_one(jobs: Jobs, work: Work) -
     done = await jobs.ended(job.id)
     results = routes.describe(jobs, done)["results"]
     assert [found["name"] for found in results] == ["video.mp4"]
+
+
+async def test_jobs_are_slow_while_live_sessions_want_the_device(
+    tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together they get the rate that is set, and all they can when nobody is live any more."""
+    monkeypatch.setattr(manager.pace, "LOOK_INTERVAL", 0.01)
+    database, live = Database(tmp_path), [True]
+    settings = Settings(jobs=2, job_rate=3)
+    jobs = Jobs(database, Keys(database), settings, is_live=lambda: live[0])
+    ids = [(await queue(jobs)).id]
+    await jobs.start()
+    await eventually(lambda: work.rates == [3])
+    ids.append((await queue(jobs)).id)
+    await eventually(lambda: sorted(work.rates) == [1.5, 1.5, 3])
+    live[0] = False
+    await eventually(lambda: work.rates[3:] == [None, None])
+    work.go.set()
+    assert [(await jobs.ended(id)).state for id in ids] == [DONE, DONE]
+    await jobs.stop()
+    database.close()
 
 
 async def test_a_database_that_fails_for_a_while_ends_no_worker(
@@ -137,7 +174,7 @@ async def test_a_job_that_is_taken_before_its_request_is_answered_can_be_cancell
 
     def add_and_wait(*given: Any) -> Job:
         job = add(*given)
-        loop.call_soon_threadsafe(jobs._waiting.set)
+        loop.call_soon_threadsafe(jobs._wake)
         for _ in range(500):
             if work.running:
                 break
@@ -151,6 +188,59 @@ async def test_a_job_that_is_taken_before_its_request_is_answered_can_be_cancell
     await jobs.cancel(job)
     await eventually(lambda: not jobs.running)
     assert await state(jobs, job) == CANCELLED
+
+
+async def test_jobs_of_a_server_that_dies_beside_this_one_are_taken_over(
+    tmp_path: Path, jobs: Jobs, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only of one that was dead when this one began."""
+    monkeypatch.setattr(manager, "SWEEP_INTERVAL", 0.05)
+    other = Jobs(jobs.store._database, jobs.keys, Settings())
+    await jobs.start()
+    left, call = await queue(other), await queue(other, is_call=True)
+    await asyncio.sleep(0.3)
+    assert await state(jobs, left) == "queued"
+    before = JOBS_ENDED[CANCELLED]._value.get()
+    other.owner.close()
+    work.go.set()
+    await eventually(lambda: work.running)
+    assert (await jobs.ended(left.id)).state == DONE
+    assert await state(jobs, call) == CANCELLED
+    assert JOBS_ENDED[CANCELLED]._value.get() == before + 1
+
+
+async def test_what_is_kept_and_for_how_long(
+    tmp_path: Path, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results for the hours that are set, calls' for less, broken uploads for one."""
+    database, now = Database(tmp_path), time.time()
+    jobs = Jobs(database, Keys(database), Settings(keep_hours=2))
+    work.go.set()
+    await jobs.start()
+    job, call = await queue(jobs), await queue(jobs, is_call=True)
+    for one in (job, call):
+        assert (await jobs.ended(one.id)).state == DONE
+    await jobs.new_folder("broken-off")
+    await jobs.new_folder("coming-in")
+    clock = [now]
+    monkeypatch.setattr(manager.time, "time", lambda: clock[0])
+
+    async def kept(seconds: float) -> set[str]:
+        clock[0] = now + seconds
+        old = now + seconds - ABANDONED - 1
+        if seconds == CALL_KEPT + 60:
+            os.utime(jobs.folder / "broken-off", (old, old))
+        await jobs._remove_old()
+        return {folder.name for folder in jobs.folder.iterdir()}
+
+    assert await kept(0) == {job.id, call.id, "broken-off", "coming-in"}
+    assert await kept(CALL_KEPT + 60) == {job.id, "coming-in"}
+    assert await jobs.get(call.id, None) is None
+    assert await kept(2 * 3600 - 60) >= {job.id}
+    assert await kept(2 * 3600 + 60) == set()
+    assert await jobs.get(job.id, None) is None
+    await jobs.stop()
+    database.close()
 
 
 SLOW_TO_END = """

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from stream.errors import LimitError, MediaError
+from stream.ingest.file import VideoFile
 from stream.jobs import probe as module
 from stream.jobs import process
 from stream.jobs.owner import Owner
@@ -40,6 +42,12 @@ def work(orders, reports):
         raise MediaError("no good")
     elif what == "memory":
         confine(512 * 1024**2, 60)
+        bytearray(1024**3)
+    elif what == "much memory":
+        confine(512 * 1024**2, 60, reserves=True)
+        import mmap
+        mmap.mmap(-1, 1024**3, prot=0)  # only reserved
+        reports.say(reserved=True)
         bytearray(1024**3)
     elif what == "cpu":
         confine(None, 0)
@@ -106,6 +114,7 @@ async def test_what_is_done_counts_however_long_the_end_takes(worker: Any) -> No
 async def test_what_goes_wrong(worker: Any, tmp_path: Path) -> None:
     assert await worker("refuse") == ("bad_media", 422)
     assert await worker("memory") == ("limit", 413)
+    assert await worker("much memory") == ("limit", 413)
     assert await worker("cpu") == ("crashed", 422)
     assert (await worker("disk", path=str(tmp_path / "x")))[1] in (422, 500)
     assert (tmp_path / "x").stat().st_size <= 1000
@@ -215,15 +224,29 @@ def test_limits_of_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         probe(huge(tmp_path / "huge.mov"))
 
 
-def huge(path: Path) -> Path:
-    """One picture of 16000 x 16000 that is some kilobytes as a file."""
+def test_a_later_picture_that_is_huge_is_not_decoded(tmp_path: Path) -> None:
+    """Its size stands in no header: the decoder itself has to refuse it."""
+    path = huge(tmp_path / "grows.mov", first=160)
+    with VideoFile(path) as video, pytest.raises(MediaError, match=r"1 picture.* only"):
+        list(video)
+
+
+def huge(path: Path, first: int = 0) -> Path:
+    """One picture of 16000 x 16000 that is some kilobytes as a file. first: the side of a small one
+    before it, whose size is that of the header."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("png", rate=25, width=16000, height=16000)
-        stream.pix_fmt = "gray"
-        frame = av.VideoFrame(16000, 16000, "gray")
-        np.frombuffer(memoryview(frame.planes[0]), np.uint8)[:] = 0  # type: ignore[call-overload]
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        side = first or 16000
+        stream = container.add_stream("png", rate=25, width=side, height=side, pix_fmt="gray")
+        for time, side in enumerate([first, 16000] if first else [16000]):
+            encoder = av.CodecContext.create("png", "w")
+            encoder.width, encoder.height, encoder.pix_fmt = side, side, "gray"
+            encoder.time_base = Fraction(1, 25)
+            frame = av.VideoFrame(side, side, "gray")
+            np.frombuffer(memoryview(frame.planes[0]), np.uint8)[:] = 0  # type: ignore[call-overload]
+            for packet in [*encoder.encode(frame), *encoder.encode(None)]:
+                packet.stream, packet.time_base = stream, encoder.time_base
+                packet.pts = packet.dts = time
+                container.mux(packet)
     assert path.stat().st_size < 2_000_000
     return path
 

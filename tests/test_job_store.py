@@ -99,9 +99,10 @@ def test_jobs_of_the_dead_are_adopted(database: Database) -> None:
     running, waiting, call = add(dead, key), add(dead, key), add(dead, key, is_call=True)
     other = add(alive, None)
     assert [job and job.id for job in (dead.take(), dead.take())] == [call, running]
-    assert living.adopt(lambda owner: owner != "dead") == 2
+    assert living.adopt(lambda owner: owner != "dead") == (2, [CANCELLED])
     assert keys.get(key).held == 20_000  # the call's is given back
     assert [job.state for job in living.list(key, 9)] == [CANCELLED, QUEUED, QUEUED]
+    assert living.take(calls_only=True) is None
     taken = [living.take(), living.take(), living.take()]
     assert [job and job.id for job in taken] == [running, waiting, None]
     assert taken[0] is not None

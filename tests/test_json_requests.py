@@ -20,7 +20,7 @@ async def read(monkeypatch: pytest.MonkeyPatch, body: bytes) -> dict[str, Any]:
 
     monkeypatch.setattr(uploads, "read_body", read_body)
     request: Any = SimpleNamespace(content_type="application/json")
-    return await uploads.read(request, "input", None)  # type: ignore[arg-type]
+    return await uploads.read(request, ("input",), None)  # type: ignore[arg-type]
 
 
 async def test_a_video_and_all_prompts_that_may_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,21 @@
 """Which frames the tracker sees, what becomes of commands, and who is let in."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from fake_tracker import BrightTracker, bright_supervisor
-from rtc_client import Client, Scene
+from rtc_client import Client, Scene, eventually
 from supervisor_bench import Bench, click, frame
 
 from stream.errors import Busy, InputError, LimitError, PromptError, UnknownObject
-from stream.frames import Masks
+from stream.frames import Frame, Masks
 from stream.limits import MAX_COMMANDS
 from stream.messages import RemoveObject, Reset, Undo
 from stream.server.app import create_app
+from stream.server.submit import SUBMISSIONS
 from stream.settings import Settings
 from stream.worker.messages import Update
 from stream.worker.streams import SLOTS
@@ -32,6 +34,23 @@ def test_newest_frame_wins_and_the_others_are_counted(bench: Bench) -> None:
     reports.until(lambda r: r.updates()[-1].received == 5)
     assert tracker.seen == [0, 1, 5]
     assert bench.supervisor.dropped("a") == 3
+
+
+def test_who_wants_masks_at_this_moment(bench: Bench) -> None:
+    """Jobs give way to it: a stream with an object that pictures come in for, and no other."""
+
+    def now(index: int) -> Frame:
+        return replace(frame(index), received=time.monotonic())
+
+    bench.open("a")
+    bench.supervisor.submit("a", now(0))
+    assert not bench.supervisor.is_wanted
+    bench.track("b")  # with a picture of long ago
+    assert not bench.supervisor.is_wanted
+    bench.supervisor.submit("b", now(1))
+    assert bench.supervisor.is_wanted
+    bench.supervisor.close("b")
+    assert not bench.supervisor.is_wanted
 
 
 def test_without_an_object_the_tracker_does_not_run(bench: Bench) -> None:
@@ -215,3 +234,16 @@ async def test_a_client_without_a_place_is_told_when_to_come_back(
         assert response.headers["Retry-After"] == "7"
         assert (await response.json())["error"]["code"] == "busy"
     await client.close()
+
+
+async def test_the_servers_jobs_know_of_live_sessions() -> None:
+    client = Client(Scene())
+    app = create_app(Settings(job_rate=2), bright_supervisor())
+    async with TestClient(TestServer(app)) as http:
+        jobs = app[SUBMISSIONS].jobs
+        await client.connect(http)  # type: ignore[arg-type]
+        assert jobs._rate() is None
+        await client.ask(type="point", x=80, y=60, positive=True)
+        await eventually(lambda: jobs._rate() == 2)
+        await client.close()
+        await eventually(lambda: jobs._rate() is None)

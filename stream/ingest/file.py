@@ -58,6 +58,10 @@ class VideoFile:
         self._container = _open(path)
         try:
             self._stream = _video_stream(self._container, path)
+            self._check_size(self._stream.width, self._stream.height)
+            # What the header does not tell, as of a picture later on, the decoder refuses: decoded
+            # first, one of 16000x16000 takes a gigabyte.
+            self._stream.codec_context.options = {"max_pixels": str(limits.MAX_SIDE**2)}
             self.audio = tuple(s for s in self._container.streams.audio if s.codec_context)
             self._rate = self._stream.average_rate or self._stream.guessed_rate or GUESSED_RATE
             self._broadcast = self._container.format.name in BROADCAST
@@ -161,11 +165,7 @@ class VideoFile:
             yield self._frame(picture)
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
-        if max(picture.width, picture.height) > limits.MAX_SIDE:
-            raise LimitError(
-                f"{self.path} has pictures of {picture.width}x{picture.height}; "
-                f"the longest side may be {limits.MAX_SIDE} pixels"
-            )
+        self._check_size(picture.width, picture.height)
         pts = self._pts(picture)
         if self._upright is None:
             self._upright = Upright(picture)
@@ -175,6 +175,13 @@ class VideoFile:
         self._frames_read += 1
         self._last_pts = pts
         return frame
+
+    def _check_size(self, width: int, height: int) -> None:
+        if max(width, height) > limits.MAX_SIDE:
+            raise LimitError(
+                f"{self.path} has pictures of {width}x{height}; "
+                f"the longest side may be {limits.MAX_SIDE} pixels"
+            )
 
     def _pts(self, picture: av.VideoFrame) -> int:
         pts = picture.pts if picture.pts is not None else picture.dts

@@ -5,7 +5,7 @@ import logging
 import shutil
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from stream import loading, logs
 from stream.database import Database
 from stream.errors import Busy
-from stream.jobs import process
+from stream.jobs import pace, process
 from stream.jobs.owner import Owner
 from stream.jobs.process import JobError
 from stream.jobs.request import DEFAULT_EXPORTS, FILES
@@ -71,12 +71,18 @@ class Progress:
 class Jobs:
     """For one event loop; what touches the disk or the database runs in threads.
 
-    drain: once it has begun, nothing more is taken or begun.
+    drain: once it has begun, nothing more is taken or begun. is_live: whether live sessions want
+    the device at this moment.
     A job's files: `input`, and its exports in `output/`.
     """
 
     def __init__(
-        self, database: Database, keys: Keys, settings: Settings, drain: Drain | None = None
+        self,
+        database: Database,
+        keys: Keys,
+        settings: Settings,
+        drain: Drain | None = None,
+        is_live: Callable[[], bool] = lambda: False,
     ) -> None:
         self.folder = database.folder / "jobs"
         self.folder.mkdir(exist_ok=True, mode=0o700)
@@ -85,24 +91,29 @@ class Jobs:
         self.store = JobStore(database, keys, self.owner.id)
         self._settings = settings
         self._progress: dict[str, Progress] = {}
-        self._waiting = asyncio.Event()
+        self._waiting: list[asyncio.Event] = []
         self._probes = asyncio.Semaphore(MAX_PROBES)
         self._tasks: list[asyncio.Task[None]] = []
         self._drain = drain or Drain(0)
+        self._is_live = is_live
 
     async def start(self) -> None:
         """Take over what dead servers left, and begin to work."""
-        if count := await asyncio.to_thread(self.store.adopt, self.owner.is_alive):
-            log.info("jobs of a server that is gone start again: %d", count)
-        self._waiting.set()
+        await self._adopt()
         for _ in range(self._settings.jobs):
             self._tasks.append(asyncio.create_task(self._work()))
+        # One more for calls alone: who waits for an answer does not wait for a job of hours first.
+        self._tasks.append(asyncio.create_task(self._work(calls_only=True)))
         self._tasks.append(asyncio.create_task(self._sweep()))
 
     @property
     def running(self) -> int:
         """Jobs that are worked on; those that are queued outlive the server."""
         return sum(progress.task is not None for progress in self._progress.values())
+
+    def is_running(self, id: str) -> bool:
+        """It is worked on."""
+        return self.progress(id).task is not None
 
     async def stop(self) -> None:
         """End at once; jobs that run start again with the next server."""
@@ -143,7 +154,7 @@ class Jobs:
         except BaseException:
             self._progress.pop(id, None)
             raise
-        self._waiting.set()
+        self._wake()
         log.info("job %s: queued, %.1f s of video", id, found["duration"])
         return job
 
@@ -190,23 +201,31 @@ class Jobs:
         names = [FILES[name] for name in job.request.get("exports", DEFAULT_EXPORTS)]
         return {name: output / name for name in names}
 
-    async def _work(self) -> None:
+    def _wake(self) -> None:
+        """There is something to do for one of the workers."""
+        for waiting in self._waiting:
+            waiting.set()
+
+    async def _work(self, calls_only: bool = False) -> None:
         """One job after the other, whatever goes wrong: nobody else would take the next one."""
+        news = asyncio.Event()
+        self._waiting.append(news)
         while True:
             try:
-                await self._take_turn()
+                await self._take_turn(news, calls_only)
             except Exception:
                 log.exception("no job could be taken")
                 await asyncio.sleep(RETRY)
 
-    async def _take_turn(self) -> None:
+    async def _take_turn(self, news: asyncio.Event, calls_only: bool) -> None:
         """Work on a job, or wait for one."""
-        job = None if self._drain.has_begun else await asyncio.to_thread(self.store.take)
+        news.clear()  # before it is looked, or what comes meanwhile would wait for the next
+        has_begun = self._drain.has_begun
+        job = None if has_begun else await asyncio.to_thread(self.store.take, calls_only)
         if job is None:
-            self._waiting.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(SWEEP_INTERVAL):
-                    await self._waiting.wait()
+                    await news.wait()
             return
         try:
             with logs.about(job=job.id):
@@ -265,7 +284,12 @@ class Jobs:
             "niceness": self._settings.job_nice,
         }
         log.info("job %s: runs", job.id)
-        return await process.run("stream.jobs.runner", orders, JOB_STALL, heard)
+        told = pace.told(self._rate)
+        return await process.run("stream.jobs.runner", orders, JOB_STALL, heard, told)
+
+    def _rate(self) -> float | None:
+        """Pictures a second that each job may do; None: as many as it can."""
+        return self._settings.job_rate / max(self.running, 1) if self._is_live() else None
 
     def model(self, job: Job) -> str:
         """The name of the model that works on it."""
@@ -311,9 +335,19 @@ class Jobs:
                 await asyncio.to_thread(shutil.rmtree, output, ignore_errors=True)
             await asyncio.sleep(RETRY)
 
+    async def _adopt(self) -> None:
+        """Take over what servers left that are gone, which others of the folder may be any time."""
+        adopted, ended = await asyncio.to_thread(self.store.adopt, self.owner.is_alive)
+        for state in ended:
+            JOBS_ENDED[state].inc()
+        if adopted:
+            log.info("jobs of a server that is gone start again: %d", adopted)
+            self._wake()
+
     async def _sweep(self) -> None:
         while True:
             try:
+                await self._adopt()
                 await self._remove_old()
             except Exception:
                 log.exception("old jobs could not be removed")

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -36,10 +36,12 @@ async def run(
     orders: dict[str, Any],
     silence: float,
     heard: Callable[[dict[str, Any]], None] = lambda report: None,
+    told: AsyncIterator[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Run `python -m module`; returns its last report. When cancelled, the process is ended.
 
-    silence: seconds without a report after which it hangs, and is ended. Raises JobError.
+    silence: seconds without a report after which it hangs, and is ended. told: what it is told
+    after its orders. Raises JobError.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -52,7 +54,9 @@ async def run(
     )
     assert process.stdin is not None
     complaints: deque[str] = deque(maxlen=REMEMBERED)
-    listener = asyncio.create_task(_collect(process, complaints))
+    tasks = [asyncio.create_task(_collect(process, complaints))]
+    if told is not None:
+        tasks.append(asyncio.create_task(_tell(process, told)))
     try:
         process.stdin.write(json.dumps(orders).encode() + b"\n")
         last = await _hear(process, silence, heard)
@@ -63,7 +67,8 @@ async def run(
         code, last = await process.wait(), None
     finally:
         await _end(process)
-        listener.cancel()
+        for task in tasks:
+            task.cancel()
     if last is not None and "error" in last:
         raise JobError(**last["error"])
     if code or last is None:
@@ -98,6 +103,14 @@ async def _hear(
         with suppress(ValueError):
             last = json.loads(line)
             heard(last)
+
+
+async def _tell(process: asyncio.subprocess.Process, told: AsyncIterator[dict[str, Any]]) -> None:
+    assert process.stdin is not None
+    with suppress(ConnectionError):  # it has ended
+        async for message in told:
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            await process.stdin.drain()
 
 
 async def _collect(process: asyncio.subprocess.Process, complaints: deque[str]) -> None:

@@ -6,6 +6,7 @@ and how far to step back for others.
 Reports {"frames"} as it goes, at last {"seconds", "frames"}: of video done.
 """
 
+import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from stream.jobs import exports, talk
 from stream.jobs.confine import confine
 from stream.jobs.exports.shown import Shown
 from stream.jobs.request import Request, parse
-from stream.limits import JOB_MEMORY, JOB_TIME
+from stream.limits import BIG_JOB_MEMORY, JOB_MEMORY, JOB_TIME, SLOW_JOB_TIME
 from stream.loading import load_network, new_tracker, of_json
 from stream.niceness import step_back
 from stream.settings import Settings
@@ -50,6 +51,7 @@ def run(
         {name: backgrounds.load(name) for name in names},
     )
     frames, end, said = 0, Fraction(0), 0.0
+    reports.pace.wait()
     try:
         for item in tracked(source, tracker, schedule):
             if not isinstance(item, Tracked):
@@ -65,6 +67,7 @@ def run(
             if time.monotonic() - said >= REPORT_INTERVAL:
                 said = time.monotonic()
                 reports.say(frames=frames)
+            reports.pace.wait()
         for export, _ in made:
             export.finish()
     except BaseException:
@@ -89,14 +92,19 @@ class _Bounded(VideoFile):
 
 
 def _tracker(settings: Settings, request: Request) -> tuple[Tracker, bool]:
-    """The tracker, and whether it runs without PyTorch, which full models and detectors need and
-    which reserves far more memory than it uses."""
+    """The tracker, and whether it runs without PyTorch, which full models and detectors need: they
+    are slow on a CPU, and reserve far more memory than they use."""
     network = load_network(settings)
     known = network.spec.words
     request.check_words(known, phrases=settings.text_model is not None)
     is_embedded = settings.model.partition("@")[0] == catalog.EMBEDDED
     is_small = is_embedded and not finder.is_wanted(request.texts, known)
     return new_tracker(settings, network, request.texts), is_small
+
+
+def _uses_cuda() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_initialized()
 
 
 def _work(orders: dict[str, Any], reports: talk.Reports) -> None:
@@ -106,7 +114,11 @@ def _work(orders: dict[str, Any], reports: talk.Reports) -> None:
     settings, duration = of_json(orders["network"]), orders["duration"]
     request, path = parse(orders["request"]), Path(orders["input"])
     tracker, is_small = _tracker(settings, request)
-    confine(JOB_MEMORY if is_small else None, JOB_TIME * (1 + duration))
+    if is_small:
+        confine(JOB_MEMORY, JOB_TIME * (1 + duration))
+    else:
+        memory = None if _uses_cuda() else BIG_JOB_MEMORY
+        confine(memory, SLOW_JOB_TIME * (1 + duration), reserves=True)
     try:
         with _Bounded(path, duration) as source:
             frames, end = run(source, Path(orders["output"]), request, tracker, reports)

@@ -102,13 +102,16 @@ class JobStore:
             )
             return [_job(row) for row in rows]
 
-    def take(self) -> Job | None:
-        """The next one to run, now running: what somebody waits for first, then the oldest."""
+    def take(self, calls_only: bool = False) -> Job | None:
+        """The next one to run, now running: what somebody waits for first, then the oldest.
+
+        calls_only: nothing but what somebody waits for.
+        """
         with self._database.transaction() as connection:
             row = connection.execute(
-                "SELECT id FROM jobs WHERE state = ? AND owner = ? "
+                "SELECT id FROM jobs WHERE state = ? AND owner = ? AND is_call >= ? "
                 "ORDER BY is_call DESC, created LIMIT 1",
-                (QUEUED, self._owner),
+                (QUEUED, self._owner, calls_only),
             ).fetchone()
             if row is None:
                 return None
@@ -125,13 +128,14 @@ class JobStore:
         with self._database.transaction() as connection:
             return self._end(connection, id, state, used, error)
 
-    def adopt(self, is_alive: Callable[[str], bool]) -> int:
+    def adopt(self, is_alive: Callable[[str], bool]) -> tuple[int, Sequence[str]]:
         """Take over the jobs of servers that are gone: they start again from the beginning.
 
         Calls end, for who waited is gone too; and so do jobs that were started too often.
-        Returns how many are queued again.
+        Returns how many are queued again, and the states of those that ended.
         """
         count = 0
+        ended: list[str] = []
         with self._database.transaction() as connection:
             owners = connection.execute(
                 "SELECT DISTINCT owner FROM jobs WHERE state IN (?, ?)", (QUEUED, RUNNING)
@@ -145,15 +149,17 @@ class JobStore:
                 for row in rows:
                     if row["is_call"]:
                         self._end(connection, row["id"], CANCELLED, 0, None)
+                        ended.append(CANCELLED)
                     elif row["starts"] >= MAX_JOB_STARTS:
                         self._end(connection, row["id"], FAILED, 0, STARTED_TOO_OFTEN)
+                        ended.append(FAILED)
                     else:
                         connection.execute(
                             "UPDATE jobs SET state = ?, owner = ? WHERE id = ?",
                             (QUEUED, self._owner, row["id"]),
                         )
                         count += 1
-        return count
+        return count, ended
 
     def expired(self, jobs_before: float, calls_before: float) -> Sequence[str]:
         """Ids of jobs that ended before these times, in seconds since the epoch."""

@@ -1,7 +1,8 @@
 """What a job's process and the server tell each other: one JSON object a line.
 
-The process reads its orders from standard input, which stays open as long as the server lives;
-when it ends, so does the process. It reports on standard output.
+The process reads its orders from standard input, which stays open as long as the server lives, and
+later how fast it may go ({"rate"}, stream.jobs.pace); when the input ends, so does the process. It
+reports on standard output.
 """
 
 import json
@@ -13,15 +14,20 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from stream.errors import InputError, LimitError, SegstreamError
+from stream.jobs.pace import Pace
 
 OK, BROKEN, REFUSED = 0, 1, 2
 """Exit codes: done, a fault of the program, and an error that was reported."""
 
 
 class Reports:
-    """Takes standard output over, so that a library's print does not get between."""
+    """Takes standard output over, so that a library's print does not get between.
+
+    pace: how fast the server lets the process go.
+    """
 
     def __init__(self) -> None:
+        self.pace = Pace()
         self._file = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
         os.dup2(2, 1)
 
@@ -47,7 +53,7 @@ def main(work: Callable[[dict[str, Any], Reports], None]) -> NoReturn:
 
 def _main(work: Callable[[dict[str, Any], Reports], None], reports: Reports) -> int:
     orders = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
+    threading.Thread(target=_hear_the_server, args=(reports.pace,), daemon=True).start()
     try:
         work(orders, reports)
     except SegstreamError as error:
@@ -67,6 +73,8 @@ def status(error: SegstreamError) -> int:
     return 413 if isinstance(error, LimitError) else 500
 
 
-def _end_with_the_server() -> None:
-    sys.stdin.read()
+def _hear_the_server(pace: Pace) -> None:
+    """Until it ends, and the process with it."""
+    for line in sys.stdin:
+        pace.set(json.loads(line)["rate"])
     os._exit(BROKEN)

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import sqlite3
 
 from aiohttp import web
 
@@ -38,14 +39,17 @@ class Access:
 
     async def remaining(self, request: web.Request) -> str:
         """Credits of the caller, in seconds of video; `Infinity` without limit, which JavaScript
-        and Python read as a number."""
+        and Python read as a number; 0 where nobody can tell."""
         if _CALLER not in request:
             try:
                 await self.identify(request)
-            except SegstreamError:
+            except (SegstreamError, sqlite3.Error):
                 return "0"
         id = request[_CALLER]
-        credits = None if id is None else (await asyncio.to_thread(self.keys.get, id)).credits
+        try:
+            credits = None if id is None else (await asyncio.to_thread(self.keys.get, id)).credits
+        except sqlite3.Error:
+            return "0"
         return "Infinity" if credits is None else f"{math.floor(credits) / 1000:g}"
 
 

@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 from aiohttp import web
 from aiohttp.web_runner import GracefulExit
@@ -28,15 +29,25 @@ class Drain:
         self._has_ended = False
         self._seconds = seconds
         self._running: dict[str, Callable[[], int]] = {}
+        self._held: Counter[str] = Counter()
         self._task: asyncio.Task[None] | None = None
 
     def wait_for(self, name: str, count: Callable[[], int]) -> None:
         """count: how many of them run now; called on the event loop's thread."""
         self._running[name] = count
 
+    @contextlib.contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """One of them runs within this."""
+        self._held[name] += 1
+        try:
+            yield
+        finally:
+            self._held[name] -= 1
+
     def running(self) -> dict[str, int]:
         """Only of what there is some."""
-        counts = {name: count() for name, count in self._running.items()}
+        counts = {name: count() for name, count in self._running.items()} | self._held
         return {name: count for name, count in counts.items() if count}
 
     def check(self) -> None:

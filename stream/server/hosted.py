@@ -13,6 +13,8 @@ from aiohttp import web
 from stream.errors import InputError, PromptError
 from stream.jobs.process import JobError
 from stream.jobs.store import CANCELLED, FAILED, Job
+from stream.server.drain import DRAIN
+from stream.server.result import ANSWERS, Result
 from stream.server.submit import SUBMISSIONS
 
 PATH = "/v1/sam-v2-video"
@@ -28,24 +30,33 @@ Pairs = list[list[float]]
 
 
 async def post(request: web.Request) -> web.StreamResponse:
-    """200 with the video. When the caller hangs up, the job is cancelled."""
-    submissions = request.app[SUBMISSIONS]
-    job = await submissions.submit(request, VIDEO, read, is_call=True)
+    """200 with the video. When the caller hangs up, the job is cancelled.
+
+    A server that ends waits for its answer, unless the job has not begun. Raises what `submit` and
+    `check_done` raise, and Busy.
+    """
+    submissions, drain = request.app[SUBMISSIONS], request.app[DRAIN]
     jobs = submissions.jobs
-    ended = asyncio.create_task(jobs.ended(job.id))
-    try:
-        while not ended.done():
-            await asyncio.wait([ended], timeout=LOOK_INTERVAL)
-            if request.transport is None or request.transport.is_closing():
-                await jobs.cancel(job)
-                return web.Response(status=499)
-    finally:
-        if not ended.done():
-            ended.cancel()
+    job = await submissions.submit(request, (VIDEO,), read, is_call=True)
+    with drain.hold(ANSWERS):
+        ended = asyncio.create_task(jobs.ended(job.id))
+        try:
+            while not ended.done():
+                await asyncio.wait([ended], timeout=LOOK_INTERVAL)
+                if request.transport is None or request.transport.is_closing():
+                    await jobs.cancel(job)
+                    return web.Response(status=499)
+                if drain.has_begun and not jobs.is_running(job.id):
+                    await jobs.cancel(job)  # which changes nothing when it has just ended
+        finally:
+            if not ended.done():
+                ended.cancel()
     job = ended.result()
+    if job.state == CANCELLED:
+        drain.check()
     check_done(job)
     (path,) = jobs.results(job).values()
-    return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
+    return Result(drain, path, {"Content-Type": "video/mp4"})
 
 
 async def unknown(request: web.Request) -> web.Response:
@@ -58,7 +69,10 @@ async def unknown(request: web.Request) -> web.Response:
 def check_done(job: Job) -> None:
     """Raise JobError for one that failed or was cancelled."""
     if job.state == FAILED and job.error is not None:
-        raise JobError(**job.error)
+        error = JobError(**job.error)
+        if error.status == 500:  # the log says more of the job, and knows it by its id
+            error = JobError(error.code, f"{error} (job {job.id})", error.status)
+        raise error
     if job.state == CANCELLED:
         raise JobError("cancelled", "the job was cancelled", 409)
 

@@ -7,15 +7,21 @@ from typing import Any
 
 from aiohttp import web
 
-from stream.errors import Busy, InputError
+from stream.errors import Busy, InputError, PromptError
 from stream.jobs.manager import Jobs
 from stream.jobs.process import JobError
 from stream.jobs.store import DONE, Job
 from stream.limits import MAX_WAITING_CLIENTS
+from stream.server import hosted
 from stream.server.callers import ACCESS
+from stream.server.drain import DRAIN
+from stream.server.result import Result
 from stream.server.submit import SUBMISSIONS
 
-VIDEO = "input"
+VIDEOS = ("input", hosted.VIDEO)
+
+HOSTED = ("prompt", "coordinates", "remove_coordinates", "overlay_mask")
+"""Fields that stand for prompts and exports, as at the hosted endpoint."""
 
 LISTED = 100
 """Jobs that GET /jobs shows, the newest."""
@@ -40,18 +46,27 @@ def add_routes(app: web.Application) -> None:
 async def post(request: web.Request) -> web.Response:
     """202, with the job; its place is in `Location`."""
     submissions = request.app[SUBMISSIONS]
-    job = await submissions.submit(request, VIDEO, read)
+    job = await submissions.submit(request, VIDEOS, read)
     return web.json_response(
         describe(submissions.jobs, job), status=202, headers={"Location": f"/jobs/{job.id}"}
     )
 
 
 def read(fields: dict[str, Any]) -> dict[str, Any]:
-    """Multipart's fields are texts, and each holds JSON or a plain name. Raises InputError."""
-    found = {name: _value(name, value) for name, value in fields.items()}
+    """Multipart's fields are texts, and each holds JSON or a plain name. In place of `prompts`, the
+    hosted endpoint's fields may be given. Raises InputError, PromptError."""
+    meant = {name: fields[name] for name in HOSTED if name in fields}
+    found = {name: _value(name, value) for name, value in fields.items() if name not in meant}
     if isinstance(found.get("exports"), str):
         found["exports"] = [name.strip() for name in found["exports"].split(",")]
-    return found
+    if not meant:
+        return found
+    if "prompts" in found:
+        raise PromptError(f'"{next(iter(meant))}" and "prompts" are both given; wanted one of them')
+    asked = hosted.read(meant)
+    if "overlay_mask" not in meant:
+        del asked["exports"]
+    return {**asked, **found}
 
 
 async def get_all(request: web.Request) -> web.Response:
@@ -119,7 +134,7 @@ async def result(request: web.Request) -> web.StreamResponse:
     name = request.match_info.get("name", next(iter(files)))
     if name not in files:
         raise web.HTTPNotFound(text=f"the job has no such result; it has {', '.join(files)}")
-    return web.FileResponse(files[name])
+    return Result(request.app[DRAIN], files[name])
 
 
 def describe(jobs: Jobs, job: Job) -> dict[str, Any]:

@@ -194,10 +194,10 @@ def document() -> Schema:
             },
             "/jobs": {
                 "post": _operation(
-                    "queue a video",
+                    "queue a video, with prompts as below or as the hosted endpoint takes them",
                     (202, "the job", job),
                     submitted,
-                    _body("input", WORK, ["prompts"]),
+                    _body("input", WORK | HOSTED, []),
                 ),
                 "get": _operation(
                     "the key's newest jobs",

@@ -42,14 +42,14 @@ class Submissions:
     async def submit(
         self,
         request: web.Request,
-        video: str,
+        videos: Sequence[str],
         read: Callable[[dict[str, Any]], dict[str, Any]],
         is_call: bool = False,
     ) -> Job:
         """Check the caller, the request and the video, in this order, and queue the job.
 
-        video: the field that holds the video or its URL. read: from the other fields to what
-        stream.jobs.request understands. Raises SegstreamError and aiohttp's HTTPException.
+        videos: names of the field that holds the video or its URL. read: from the other fields to
+        what stream.jobs.request understands. Raises SegstreamError and aiohttp's HTTPException.
         """
         request.app[DRAIN].check()
         access = request.app[ACCESS]
@@ -63,7 +63,7 @@ class Submissions:
         taken = False
         try:
             folder = await self.jobs.new_folder(id)
-            wanted = await self._receive(request, video, read, folder / "input")
+            wanted = await self._receive(request, videos, read, folder / "input")
             found = await self.jobs.probe(id)
             self._check(wanted, found)
             job = await self.jobs.submit(id, key.id if key else None, is_call, found, wanted)
@@ -77,19 +77,20 @@ class Submissions:
     async def _receive(
         self,
         request: web.Request,
-        video: str,
+        videos: Sequence[str],
         read: Callable[[dict[str, Any]], dict[str, Any]],
         target: Path,
     ) -> dict[str, Any]:
-        fields = await uploads.read(request, video, target)
-        url = fields.pop(video, None)
+        fields = await uploads.read(request, videos, target)
+        named = next((name for name in videos if name in fields), videos[0])
+        url = fields.pop(named, None)
         wanted = read(fields)
         asked = parse(wanted)
         words = await asyncio.to_thread(self._words_of, asked.model)
         self._check_words(asked, words)
         if not await asyncio.to_thread(target.exists):
             if not isinstance(url, str) or not url:
-                raise InputError(f'"{video}" is to be the URL of a video, or an uploaded file')
+                raise InputError(f'"{named}" is to be the URL of a video, or an uploaded file')
             await fetch.fetch(url, target, self._allowed)
         return wanted
 

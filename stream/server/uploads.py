@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from stream.server.http import read_body
 CHUNK = 256 * 1024
 
 
-async def read(request: web.Request, video: str, target: Path) -> dict[str, Any]:
-    """The request's fields. video: the name of the field for the video: if a file was uploaded in
+async def read(request: web.Request, videos: Sequence[str], target: Path) -> dict[str, Any]:
+    """The request's fields. videos: names of the field for the video: if a file was uploaded in
     it, it is written to `target` and is not among the fields.
 
     Values of multipart fields are texts. Raises InputError, LimitError, and aiohttp's
@@ -38,7 +39,7 @@ async def read(request: web.Request, video: str, target: Path) -> dict[str, Any]
         )
     try:
         async with asyncio.timeout(UPLOAD_TIMEOUT):
-            return await _multipart(request, video, target)
+            return await _multipart(request, videos, target)
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the upload took over {UPLOAD_TIMEOUT:g} s") from None
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
@@ -61,7 +62,7 @@ def _object(body: bytes) -> dict[str, Any]:
     return found
 
 
-async def _multipart(request: web.Request, video: str, target: Path) -> dict[str, Any]:
+async def _multipart(request: web.Request, videos: Sequence[str], target: Path) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     reader = await request.multipart()
     count = 0
@@ -71,7 +72,7 @@ async def _multipart(request: web.Request, video: str, target: Path) -> dict[str
             raise LimitError(f"the request has more than {MAX_PARTS} parts")
         if not isinstance(part, BodyPartReader) or part.name is None:
             raise InputError("a part of the request has no name")
-        if part.name == video and part.filename is not None:
+        if part.name in videos and part.filename is not None:
             await _save(part, target)
         else:
             fields[part.name] = (await _text(part)).decode("utf-8", "replace")

@@ -43,7 +43,7 @@ async def run(app: web.Application, settings: Settings) -> AsyncIterator[None]:
     database = await asyncio.to_thread(Database, data_folder(settings.data))
     keys = Keys(database)
     drain = app[DRAIN]
-    work = Jobs(database, keys, settings, drain)
+    work = Jobs(database, keys, settings, drain, lambda: app[health.TRACKER].is_wanted)
     drain.wait_for("jobs", lambda: work.running)
     app[health.CHECKS].add("data", health.folder(database.folder), lasting=True)
     app[callers.ACCESS] = callers.Access(keys, settings.host)

@@ -35,6 +35,11 @@ SLOTS = MAX_SESSIONS + MAX_CAMERAS + 4
 """Some more than sessions: a closed one's slot is free only when the worker has let go of it."""
 
 
+PICTURES_END = 2.0
+"""Seconds without a picture after which nobody waits for a stream's masks: even a bad network
+brings one more often."""
+
+
 @dataclass(slots=True)
 class _Pending:
     """A command that was not answered. attempts: workers it was given to. since: when it came."""
@@ -174,6 +179,18 @@ class Streams:
     def is_broken(self) -> bool:
         """All was given up, and no worker has come since."""
         return self._broken is not None
+
+    @property
+    def is_wanted(self) -> bool:
+        """A stream that is tracked, or is to be, got a picture within the last PICTURES_END."""
+        now = time.monotonic()
+        with self._changed:
+            return any(
+                s.newest is not None
+                and s.wants_pictures()
+                and now - s.newest.received < PICTURES_END
+                for s in self._streams.values()
+            )
 
     def queue_ages(self) -> dict[str, float]:
         """Seconds that the oldest unanswered command and the oldest unsent picture have waited."""

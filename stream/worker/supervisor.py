@@ -79,6 +79,11 @@ class Supervisor:
         link = self._link
         return None if link is None else link.pid
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether pictures that are to be tracked come in. Called on any thread."""
+        return self._streams.is_wanted
+
     def start(self) -> None:
         """Start the worker and wait until it is ready. Raises ModelError."""
         for thread in self._threads:

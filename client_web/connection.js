@@ -27,6 +27,7 @@ export class Connection extends EventTarget {
     this.#remote = sources.remote ?? null;
     if (this.#remote !== null) {
       this.#video = this.#add("video", null, "recvonly");
+      this.#add("audio", null, "recvonly");
     } else {
       this.#video = this.#add("video", sources.video);
       // Always offered, so that the microphone can be switched on without a new session.

@@ -61,6 +61,7 @@ function showLocal() {
 function stop() {
   session.stop();
   sources.close();
+  offerListening();
   stage.output.stop();
   stage.local.stop();
 }
@@ -69,6 +70,7 @@ async function changeCamera() {
   if (session.state === "idle") return;
   const before = sources.remote;
   if (await sources.openCamera()) {
+    offerListening();
     showLocal();
     if (before === null && sources.remote === null) await session.replaceVideo();
     else restart();
@@ -91,10 +93,13 @@ async function changeMicrophone() {
   await session.replaceAudio();
 }
 
-/** The returned sound is an echo of one's own voice: silent unless asked for. */
+/** The returned sound is an echo of one's own voice, or what a camera hears: silent unless asked
+ * for. */
 function offerListening() {
-  find("#listen-label").hidden = !sources.wantsMicrophone;
-  if (!sources.wantsMicrophone) find("#listen").checked = false;
+  const sounds = sources.wantsMicrophone || sources.remote !== null;
+  find("#listen-label").hidden = !sounds;
+  find("#listen-text").textContent = sources.remote === null ? "Hear it back" : "Hear the camera";
+  if (!sounds) find("#listen").checked = false;
   changeListening();
 }
 

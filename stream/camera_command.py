@@ -27,7 +27,7 @@ FOLLOWS = "a running server takes it up within a second"
 
 def add_camera(arguments: Namespace) -> str:
     """Raises InputError, LimitError."""
-    wanted = ("name", "url", "transport", "text", "loop", "record", "publish")
+    wanted = ("name", "url", "transport", "sound", "text", "loop", "record", "publish")
     given = {name: getattr(arguments, name) for name in wanted}
     if arguments.effect:
         given["effect"] = _fields(arguments.effect)
@@ -64,7 +64,7 @@ def table(arguments: Namespace) -> str:
     lines = []
     for camera in cameras.values():
         special = []
-        for name in ("transport", "effect", "text", "loop"):
+        for name in ("transport", "sound", "effect", "text", "loop"):
             value = getattr(camera, name)
             if value != getattr(USUAL, name):
                 each = map(effect_fields.as_text, value) if name == "effect" else [value]

@@ -26,14 +26,16 @@ NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 class CameraConfig:
     """name: for URLs and file names. url: may hold a password. transport: of RTSP.
 
-    effect: one, or several over each other. text: a word for what to track, set when it starts.
-    loop: what ends, such as a file, is played again. record: into files, from the start.
-    publish: addresses that the composited stream is sent to; may hold passwords.
+    sound: is read too, if there is some. effect: one, or several over each other. text: a word for
+    what to track, set when it starts. loop: what ends, such as a file, is played again. record:
+    into files, from the start. publish: addresses that the composited stream is sent to; may hold
+    passwords.
     """
 
     name: str
     url: str
     transport: str = "auto"
+    sound: bool = True
     effect: Stack = (Effect(),)
     text: str = ""
     loop: bool = True
@@ -71,7 +73,7 @@ def read_config(given: object, *, files: bool) -> CameraConfig:
     for name, value in given.items():
         if name in ("publish", "effect"):
             continue
-        wanted = bool if name in ("loop", "record") else str
+        wanted = bool if name in ("sound", "loop", "record") else str
         if not isinstance(value, wanted):
             raise InputError(f"the camera's {name} is no {wanted.__name__}")
     config = CameraConfig(**given)

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 from stream.limits import CLOSE_TIMEOUT, READER_START
 
+CHUNK = 64 * 1024
+
 
 class ChildDied(Exception):
     """The process ended, or says what is not understood."""
@@ -87,3 +89,13 @@ class Child:
         assert self._process.stdin is not None
         self._process.stdin.close()
         await self.ended(CLOSE_TIMEOUT)  # longer only in the kernel's own sleep
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._empty()
+
+    async def _empty(self) -> None:
+        """Read what it said last: a pipe that is full is not read, so its end would not be seen and
+        it would stay open."""
+        assert self._process.stdout is not None
+        while await self._process.stdout.read(CHUNK):
+            pass

@@ -233,6 +233,12 @@ def _add_camera(commands: "argparse._SubParsersAction[Parser]") -> None:
         default=True,
         help="play a file again when it ends (default yes)",
     )
+    add.add_argument(
+        "--sound",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="read its sound too, if it has any (default yes)",
+    )
     add.add_argument("--record", action="store_true", help="into the server's --record folder")
     add.add_argument(
         "--publish",

@@ -306,6 +306,20 @@ RECORD_FREE = 256 * 1024**2
 RECORD_RETRY = 15.0
 """After a disk was full or failed."""
 
+MAX_SOUND_RATE, MAX_SOUND_CHANNELS = 192_000, 8
+"""Of a camera's sound: what studios use, and cameras do not."""
+
+MAX_READ_SOUND = 50
+"""Frames of a camera's sound (20 ms) on their way to the server: they only collect while its event
+loop stands still, and then the newest matter."""
+
+MAX_EARLY_SOUND = 150
+"""Frames of a film's sound that wait for their pictures: three seconds."""
+
+MAX_HELD_BYTES = 8 * 1024 * 1024
+"""Of a film's pictures that wait until the sound that belongs to them was read: a second of 64
+Mbit/s."""
+
 READER_START = 20.0
 """For a camera's reading process to start, on a machine that is busy."""
 MAX_WAITING_PACKETS = 1024

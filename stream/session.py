@@ -66,6 +66,9 @@ log = logging.getLogger(__name__)
 MAX_NAMES = 4 * MAX_OBJECTS
 """Of objects, those removed long ago included."""
 
+Listener = Callable[[av.AudioFrame, float], None]
+"""Who is given the sound, and when it arrived."""
+
 Asker = Callable[[Event], None] | None
 """Who is told the answer to a request."""
 
@@ -100,7 +103,7 @@ class Session:
         self.has_ended = False
         self._viewers: Fanout[Frame] = Fanout(MAX_VIEWERS, FRAMES_DROPPED["egress"].inc)
         self._watching = 0
-        self._listeners: list[Callable[[av.AudioFrame], None]] = []
+        self._listeners: list[Listener] = []
         self._encoding: Mailbox[Frame] = Mailbox(on_drop=FRAMES_DROPPED["egress"].inc)
         self.broadcast = Broadcast(self._encoding, max_bitrate)
         self._encoded = 0
@@ -170,19 +173,23 @@ class Session:
         """Give the place back."""
         self._watching -= 1
 
-    def listen(self, receive: Callable[[av.AudioFrame], None]) -> None:
-        """Let one more viewer have the sound. receive: must return at once and keep nothing that
-        has no bound."""
+    def listen(self, receive: Listener) -> None:
+        """Let one more viewer have the sound, as `hear` is given it. receive: must return at once
+        and keep nothing that has no bound."""
         self._listeners.append(receive)
 
-    def unlisten(self, receive: Callable[[av.AudioFrame], None]) -> None:
+    def unlisten(self, receive: Listener) -> None:
         if receive in self._listeners:
             self._listeners.remove(receive)
 
-    def hear(self, sound: av.AudioFrame) -> None:
-        """Take the next sound of the stream."""
+    def hear(self, sound: av.AudioFrame, arrived: float) -> None:
+        """Take the next sound of the stream: 16 bits, mono or stereo, with a time of its own clock.
+
+        arrived: when a picture of the same moment comes in, by time.monotonic(), which is what
+        sound and picture are put in step by; it may lie ahead.
+        """
         for receive in self._listeners:
-            receive(sound)
+            receive(sound, arrived)
 
     def follow(self, on_event: Callable[[Event], None]) -> None:
         """Tell `on_event` what changes; it must return at once."""

@@ -68,7 +68,9 @@ def scene(index: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
 
 
 def write_streams(folder: Path) -> Path:
-    """The scene as H264 and H265, for two minutes."""
+    """The scene as H264 and H265, for two minutes, and `write_talk`."""
+    write_talk(folder / "talk.mp4")
+    write_talk(folder / "talk.mkv", sound="pcm_s16le")
     for name, codec in (("h264", "libx264"), ("h265", "libx265")):
         write_clip(folder / f"{name}.mp4", codec=codec, rounds=60)
     return folder
@@ -104,6 +106,42 @@ def write_clip(
             packet.pts = packet.dts = number
             packet.duration, packet.is_keyframe = 1, is_key
             container.mux(packet)
+    return path
+
+
+def write_talk(path: Path, *, sound: str = "aac", seconds: int = 30, late: float = 0.0) -> Path:
+    """A dark picture that is white for 100 ms at each full second, when there is a beep as long.
+
+    sound: its codec, mono, at 16 kHz, or for Opus 48. late: seconds of sound that are written after
+    the pictures they belong to, as by phones.
+    """
+    rate = 48_000 if sound == "libopus" else 16_000
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=30)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.gop_size = 15
+        video.options = {"preset": "ultrafast", "tune": "zerolatency", "threads": "1"}
+        audio = container.add_stream(sound, rate=rate)
+        audio.layout = "mono"
+        packets: list[tuple[float, av.Packet]] = []
+        for index in range(seconds * 30):
+            level = 235 if index % 30 < 3 else 40
+            picture = av.VideoFrame.from_ndarray(np.full((HEIGHT, WIDTH), level, np.uint8), "gray")
+            picture.pts = index
+            packets += [
+                (index / 30, packet) for packet in video.encode(picture.reformat(format="yuv420p"))
+            ]
+        for index in range(seconds * 50):
+            samples = rate // 50
+            times = (np.arange(samples) + index * samples) / rate
+            wave = np.sin(times * 2 * np.pi * 440) * 12_000 * (times % 1 < 0.1)
+            heard = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], "s16", "mono")
+            heard.sample_rate, heard.pts = rate, index * samples
+            heard.time_base = Fraction(1, rate)
+            packets += [(index / 50 + late, packet) for packet in audio.encode(heard)]
+        container.start_encoding()
+        for _, packet in sorted(packets, key=lambda each: each[0]):
+            container.mux_one(packet)
     return path
 
 

@@ -3,9 +3,10 @@
 
 Run with the system's Python, whose packages hold GStreamer: rtsp_server.py PORT FOLDER. It plays
 /mjpeg, and what is in the folder as /h264 and /h265, the first also as /udp (over UDP only) and
-/locked (user camera, password s3cret). /any is the one of them that there is. What is published to
-/record, or /record-locked, is written to recorded.h264 in the folder, anew for each connection;
-what is published to /record-sound, with AAC, to recorded.mkv.
+/locked (user camera, password s3cret); what beeps as /aac, /pcmu and /opus. /any is the one of the
+silent ones that there is. What is published to /record, or /record-locked, is written to
+recorded.h264 in the folder, anew for each connection; what is published to /record-sound, with AAC,
+to recorded.mkv.
 """
 
 import sys
@@ -24,6 +25,20 @@ H264 = (
 H265 = (
     "filesrc location={}/h265.mp4 ! qtdemux ! h265parse ! rtph265pay name=pay0 config-interval=-1"
 )
+TALK = (
+    "filesrc location={}/talk.mkv ! matroskademux name=film "
+    "film. ! queue ! h264parse ! rtph264pay name=pay0 config-interval=-1 "
+    "film. ! queue ! audioconvert ! audioresample ! "
+)
+SOUNDS = {
+    "pcmu": TALK + "audio/x-raw,rate=8000 ! mulawenc ! rtppcmupay name=pay1",
+    "opus": TALK + "opusenc ! rtpopuspay name=pay1",
+    "aac": (
+        "filesrc location={}/talk.mp4 ! qtdemux name=film "
+        "film. ! queue ! h264parse ! rtph264pay name=pay0 config-interval=-1 "
+        "film. ! queue ! aacparse ! rtpmp4gpay name=pay1"
+    ),
+}
 MJPEG = (
     "videotestsrc is-live=true pattern=ball "
     "! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! jpegenc ! rtpjpegpay name=pay0"
@@ -97,6 +112,9 @@ def main(port, folder):
         mounts.add_factory("/udp", udp)
     if (folder / "h265.mp4").exists():
         mounts.add_factory("/h265", open_to(factory(H265, folder), "anyone"))
+    if (folder / "talk.mkv").exists():
+        for name, launch in SOUNDS.items():
+            mounts.add_factory(f"/{name}", open_to(factory(launch, folder), "anyone"))
     codec = H264 if (folder / "h264.mp4").exists() else H265
     mounts.add_factory("/any", open_to(factory(codec, folder), "anyone"))
     if not server.attach(None):

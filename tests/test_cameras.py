@@ -8,10 +8,11 @@ import av
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from camera_server import SECRET, Http, add_camera, serving, state, until
-from rtc_client import Client, Scene, eventually
-from rtsp_camera import HEIGHT, WIDTH
+from rtc_client import Client, Scene, Tone, eventually
+from rtsp_camera import HEIGHT, WIDTH, write_talk
 
 from stream.cameras import CameraConfig, CameraFile, add, remove
+from stream.server.cameras import CAMERAS
 from stream.session import Session
 from stream.settings import Settings
 
@@ -197,6 +198,29 @@ async def test_viewers_watch_and_point_and_the_camera_goes_on_without_them(
     later = await state(http, "film")
     assert later["pictures"] > found["pictures"]
     assert later["objects"] == 1, "what was pointed at stays tracked"
+
+
+async def test_what_a_viewer_sends_is_nothing_of_the_cameras(http: Http, tmp_path: Path) -> None:
+    """Nor can anybody speak into it."""
+    await add_camera(http, name="film", url=str(write_talk(tmp_path / "a.mp4", seconds=4)))
+    await until(http, "film", state="live")
+    client = Client(Scene(640, 480), Tone())
+    try:
+        offer = {**await client.offer(), "camera": "film"}
+        async with http.post("/rtc", json=offer) as response:
+            body = await response.json()
+            assert response.status == 200, body
+        await client.take(body)
+        await client.until(lambda: len(client.pictures) > 30 and len(client.sounds) > 50)
+        assert {(each.width, each.height) for each in client.pictures} == {(WIDTH, HEIGHT)}
+        assert [each.currentDirection for each in client.connection.getTransceivers()] == [
+            "recvonly",
+            "recvonly",
+        ]
+        camera = http.server.app[CAMERAS].get("film")  # type: ignore[attr-defined]
+        assert camera.session._size == (WIDTH, HEIGHT)
+    finally:
+        await client.close()
 
 
 def is_blue_around(picture: av.VideoFrame) -> bool:

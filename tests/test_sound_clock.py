@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from stream.egress.encoder import RATE
-from stream.egress.sound_clock import JUMP, SoundClock
-from stream.egress.webrtc import SOUND_LAG
+from stream.egress.sound_clock import SoundClock
+from stream.lateness import JUMP
 
 PICTURES, SOUNDS = 1000.0, -7.0
 """Where the two clocks stand when ours is at 0."""
@@ -27,7 +27,7 @@ def run(
         if is_picture:
             clock.picture(round((at + PICTURES) * RATE), arrived)
             continue
-        pts = clock.sound(at + SOUNDS, arrived + SOUND_LAG + late)
+        pts = clock.sound(at + SOUNDS, arrived + late)
         if pts is not None:
             wrong.append(pts / RATE - PICTURES - at)
     return wrong
@@ -35,9 +35,9 @@ def run(
 
 def test_there_is_no_time_before_the_first_picture() -> None:
     clock = SoundClock()
-    assert clock.sound(5.0, 0.1 + SOUND_LAG) is None
+    assert clock.sound(5.0, 0.1) is None
     clock.picture(90_000, 0.2)
-    assert clock.sound(5.1, 0.2 + SOUND_LAG) == pytest.approx(90_000, abs=1)
+    assert clock.sound(5.1, 0.2) == pytest.approx(90_000, abs=1)
 
 
 def test_what_arrives_together_belongs_together() -> None:
@@ -63,7 +63,7 @@ def test_a_burst_after_a_stall_keeps_its_own_times() -> None:
     clock = SoundClock()
     run(clock, 0.0, 3.0)
     for index in range(15):  # 0.3 s of sound at once
-        pts = clock.sound(3.0 + index / 50 + SOUNDS, 3.3 + SOUND_LAG)
+        pts = clock.sound(3.0 + index / 50 + SOUNDS, 3.3)
         assert pts == pytest.approx((3.0 + index / 50 + PICTURES) * RATE, abs=10)
 
 

@@ -41,7 +41,7 @@ async def test_a_camera_is_watched(http: Http, clip: Path, monkeypatch: pytest.M
     shown = second.pictures[-1]
     assert (shown.width, shown.height) == (WIDTH, HEIGHT)
     assert 0.05 < square(shown.to_ndarray(format="bgr24")).mean() < 0.2
-    assert not second.sounds, "cameras are read without sound"
+    assert not second.sounds, "the film has none"
     assert second.location.startswith("/whep/camera/film/")
     assert len(viewers(http, "camera/film")) == 2
     async with http.get("/healthz") as response:

@@ -240,8 +240,7 @@ class MuxerCarrier:
             child.write(encode(order))
             viewer.want_keyframe()
 
-    def _hear(self, sound: av.AudioFrame) -> None:
-        """As aiortc decodes it: 16 bits, mono or stereo."""
+    def _hear(self, sound: av.AudioFrame, arrived: float) -> None:
         now = time.monotonic()
         self._heard = now
         self._sound = SoundFormat(sound.sample_rate, sound.layout.nb_channels)
@@ -249,7 +248,7 @@ class MuxerCarrier:
             return
         assert sound.pts is not None
         assert sound.time_base is not None
-        pts = self._clock.sound(float(sound.pts * sound.time_base), now)
+        pts = self._clock.sound(float(sound.pts * sound.time_base), arrived)
         if pts is None:
             return
         if self._on_the_way(pictures=False) >= PUBLISH_SOUND_WINDOW:

@@ -24,10 +24,6 @@ LONGEST_SENDING = 0.1
 """Seconds that encrypting a picture and handing it to the system may count: more is a viewer's own
 trouble, for which the others are to lose nothing."""
 
-SOUND_LAG = 4 * 0.020
-"""What sound has already lost when it arrives here: aiortc 1.16 keeps four packets of 20 ms in its
-jitter buffer; a picture leaves ours with its last packet."""
-
 REMEMBERED = 128
 """Sent pictures whose RTP timestamps are remembered: four seconds, longer than any click takes."""
 
@@ -110,7 +106,8 @@ class VideoOutput(MediaStreamTrack):
 
 
 class AudioOutput(MediaStreamTrack):
-    """Sends sound as long after its arrival as pictures take, so that lips and voice agree.
+    """Sends sound as long after its arrival (see Session.hear) as pictures take, so that lips and
+    voice agree.
 
     aiortc stamps its sender reports when it sends, so the receiver keeps in step what leaves
     together. delay: seconds.
@@ -129,15 +126,15 @@ class AudioOutput(MediaStreamTrack):
     def dropped(self) -> int:
         return self._held.dropped
 
-    def receive(self, sound: av.AudioFrame) -> None:
-        self._held.put((time.monotonic(), sound))
+    def receive(self, sound: av.AudioFrame, arrived: float) -> None:
+        self._held.put((arrived, sound))
 
     async def recv(self) -> av.AudioFrame:
         try:
             arrived, sound = await self._held.get()
         except MailboxClosedError:
             raise MediaStreamError from None
-        due = arrived + min(self._delay() - SOUND_LAG, MAX_AUDIO_DELAY)
+        due = arrived + min(self._delay(), MAX_AUDIO_DELAY)
         await asyncio.sleep(max(due - time.monotonic(), 0))
         return sound
 

@@ -1,6 +1,9 @@
-"""One clock for pictures from sources whose own clocks jump, drift and start again."""
+"""One clock for pictures from sources whose own clocks jump, drift and start again, and when the
+sound that comes with them is to be heard."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from stream.lateness import Lateness, Shift
 
 TICKS = 90_000
 """A second, in RTP's unit for video."""
@@ -54,6 +57,61 @@ class StreamClock:
                 time = pts + self._offset
         self._last = max(self._last + 1, round(time * TICKS))
         return self._last
+
+
+APART = 1.0
+"""Seconds between the arrivals of sound and pictures of one time: more shows that their times do
+not belong to one clock."""
+
+SLACK = 0.010
+"""Seconds by which sound may begin before the last one's end, as it is moved to follow the
+pictures; what overlaps more was heard already, as at the end of a film that is played again."""
+
+
+@dataclass(slots=True)
+class SoundArrival:
+    """When sound arrives that keeps in step with the pictures of its source: see Session.hear.
+
+    Sources send either earlier or later than the other, so their times are believed, not their
+    coming; of sources whose times are nonsense it is the other way round.
+    """
+
+    _pictures: Lateness = field(default_factory=Lateness)
+    _sounds: Lateness = field(default_factory=Lateness)
+    _shift: Shift = field(default_factory=Shift)
+    _end: float = float("-inf")
+
+    def restart(self) -> None:
+        """What comes next comes over a new connection, with a clock of its own."""
+        self._pictures.forget()
+        self._sounds.forget()
+
+    def picture(self, pts: float | None, now: float) -> None:
+        if pts is not None:
+            _add(self._pictures, pts, now)
+
+    def sound(self, pts: float, seconds: float, now: float) -> float | None:
+        """By time.monotonic(); None: it was heard already.
+
+        pts: the source's time, in seconds. seconds: how long it lasts.
+        """
+        _add(self._sounds, pts, now)
+        sounds, pictures = self._sounds.seconds, self._pictures.seconds
+        assert sounds is not None
+        is_common = pictures is not None and abs(pictures - sounds) < APART
+        wanted = pictures if is_common and pictures is not None else sounds
+        arrived = pts + self._shift.towards(wanted)
+        if arrived < self._end - SLACK:
+            return None
+        self._end = arrived + seconds
+        return arrived
+
+
+def _add(lateness: Lateness, pts: float, now: float) -> None:
+    known = lateness.seconds
+    if known is not None and abs(now - pts - known) > JUMP:
+        lateness.forget()
+    lateness.add(pts, now)
 
 
 @dataclass(slots=True)

@@ -112,6 +112,22 @@ class VideoFile:
             return self._stream.frames
         return round(self.duration * self._rate) if self.duration is not None else None
 
+    def sound(self) -> Iterator[AudioPacket | None]:
+        """The packets of the first sound stream once more, for who needs them sooner than the file
+        has them, and None for each packet of anything else. Ends where the file is damaged."""
+        if not self.audio:
+            return
+        with _open(self.path) as container:
+            wanted = container.streams[self.audio[0].index]
+            try:
+                for packet in container.demux():
+                    if packet.stream is wanted and packet.size:
+                        yield self._shifted(cast(AudioPacket, packet))
+                    else:
+                        yield None
+            except av.FFmpegError:
+                return
+
     def _first_picture(
         self, items: Iterator[Frame | AudioPacket]
     ) -> tuple[Frame, list[AudioPacket]]:

@@ -10,7 +10,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -36,12 +38,15 @@ from stream.ingest.reader_messages import (
     Picture,
     Ready,
     Report,
+    Sound,
     decode_order,
     encode,
     shapes,
 )
+from stream.ingest.reader_sound import EarlySounds, FilmSound, SoundDecoder, sound_first
 from stream.ingest.source import Failure, classify
-from stream.limits import MAX_SIDE, OPEN_TIMEOUT, SOURCE_SILENCE
+from stream.limits import MAX_READ_SOUND, MAX_SIDE, OPEN_TIMEOUT, SOURCE_SILENCE
+from stream.media import AudioPacket
 
 SYSTEM_ERRORS = 200
 """Numbers above are FFmpeg's own."""
@@ -53,11 +58,19 @@ RTSP_OPTIONS = {
     "probesize": "32",
     "analyzeduration": "0",
     "max_delay": "200000",  # how long a lost UDP packet is waited for, in microseconds
-    "allowed_media_types": "video",
 }
 HTTP_OPTIONS = {"protocol_whitelist": "http,https,tcp,tls,crypto"}
 LAST_PICTURE = 1.0
 """Seconds that the end of a connection waits for the server to take its last picture."""
+
+SOUND_MAY_BE_TO_BLAME = (
+    av.error.HTTPBadRequestError,
+    av.error.HTTPOtherClientError,
+    av.error.HTTPServerError,
+    av.error.InvalidDataError,
+    av.error.PatchWelcomeError,
+)
+"""A camera that cannot be asked for its sound is read without."""
 
 UNTIMED = ("mpjpeg",)
 """Formats without times: FFmpeg invents 25 pictures a second."""
@@ -66,7 +79,8 @@ Timed = tuple[av.VideoFrame, float | None]
 
 
 class Slots:
-    """Pictures on their way to the server: the newest waits while no slot is free."""
+    """Pictures on their way to the server, of which the newest waits while no slot is free, and
+    sound."""
 
     def __init__(self, memory: mmap.mmap, out: BinaryIO) -> None:
         self.damaged = 0
@@ -75,8 +89,10 @@ class Slots:
         self._changed = threading.Condition()
         self._free = list(range(SLOTS))
         self._waiting: Timed | None = None
+        self._sounds: deque[Sound] = deque(maxlen=MAX_READ_SOUND)
         self._is_writing = False
         self._dropped = 0
+        self._sounds_dropped = 0
         self._writing = threading.Lock()
         threading.Thread(target=self._write, name="slots", daemon=True).start()
 
@@ -84,12 +100,21 @@ class Slots:
         """A connection is opened: what became of the one before counts no more."""
         with self._changed:
             self._waiting, self._dropped, self.damaged = None, 0, 0
+            self._sounds.clear()
+            self._sounds_dropped = 0
 
     def put(self, picture: av.VideoFrame, pts: float | None) -> None:
         with self._changed:
             self._dropped += self._waiting is not None
             self._waiting = picture, pts
             self._changed.notify_all()
+
+    def hear(self, sounds: Iterable[Sound]) -> None:
+        for sound in sounds:
+            with self._changed:
+                self._sounds_dropped += len(self._sounds) == MAX_READ_SOUND
+                self._sounds.append(sound)
+                self._changed.notify_all()
 
     def free(self, slot: int) -> None:
         with self._changed:
@@ -101,9 +126,11 @@ class Slots:
         the first one of the next connection."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._waiting is None and not self._is_writing, LAST_PICTURE
+                lambda: self._waiting is None and not self._sounds and not self._is_writing,
+                LAST_PICTURE,
             )
             self._waiting = None
+            self._sounds.clear()
         self.say(closed)
 
     def say(self, report: Report) -> None:
@@ -114,28 +141,40 @@ class Slots:
     def _write(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting is not None and self._free)
-                assert self._waiting is not None
-                (picture, pts), self._waiting = self._waiting, None
-                slot, self._is_writing = self._free.pop(), True
-            picture = _limited(picture)
-            copy_planes(picture, self._memory, slot * SLOT_BYTES)
-            self.say(
-                Picture(
-                    slot,
-                    picture.width,
-                    picture.height,
-                    pts,
-                    int(picture.colorspace),
-                    int(picture.color_primaries),
-                    int(picture.color_trc),
-                    self._dropped,
-                    self.damaged,
-                )
-            )
+                self._changed.wait_for(lambda: self._has_picture or self._sounds)
+                self._is_writing = True
+                if self._has_picture:
+                    timed, self._waiting = self._waiting, None
+                    slot = self._free.pop()
+                else:
+                    timed, sound = None, self._sounds.popleft()
+            if timed is None:
+                self.say(replace(sound, dropped=self._sounds_dropped))
+            else:
+                self._say_picture(_limited(timed[0]), timed[1], slot)
             with self._changed:
                 self._is_writing = False
                 self._changed.notify_all()
+
+    @property
+    def _has_picture(self) -> bool:
+        return self._waiting is not None and bool(self._free)
+
+    def _say_picture(self, picture: av.VideoFrame, pts: float | None, slot: int) -> None:
+        copy_planes(picture, self._memory, slot * SLOT_BYTES)
+        self.say(
+            Picture(
+                slot,
+                picture.width,
+                picture.height,
+                pts,
+                int(picture.colorspace),
+                int(picture.color_primaries),
+                int(picture.color_trc),
+                self._dropped,
+                self.damaged,
+            )
+        )
 
 
 def copy_planes(picture: av.VideoFrame, memory: mmap.mmap, offset: int) -> None:
@@ -188,8 +227,9 @@ def _file(order: Open, slots: Slots) -> Iterator[Timed]:
     is_first = True
     while is_first or order.loop:
         with VideoFile(Path(order.url)) as file:
+            sound = FilmSound(file, base) if order.sound and file.audio else None
             if is_first:
-                slots.say(Opened("file"))
+                slots.say(Opened("file", "" if sound is None else sound.codec))
                 slots.say(Packet())
             for item in file:
                 if isinstance(item, Frame):
@@ -197,6 +237,8 @@ def _file(order: Open, slots: Slots) -> Iterator[Timed]:
                     pts = base + time_in_file
                     time.sleep(min(pace.wait(pts, time.monotonic()), 1.0))
                     yield item.picture, pts
+                    if sound is not None:
+                        slots.hear(sound.due(pts))
                     end = pts + float(1 / file.format.rate)
         base, is_first = end, False
 
@@ -204,21 +246,31 @@ def _file(order: Open, slots: Slots) -> Iterator[Timed]:
 def _stream(order: Open, slots: Slots) -> Iterator[Timed]:
     pace = Pace()
     while True:
-        options = dict(RTSP_OPTIONS if order.kind is Kind.RTSP else HTTP_OPTIONS)
-        options["timeout"] = str(round(SOURCE_SILENCE * 1e6))
-        if order.kind is Kind.RTSP:
-            options["rtsp_transport"] = order.transport
-        container = av.open(
+        with _connect(order) as container:
+            yield from _decode(container, order, slots, pace)
+            is_finite = container.duration is not None
+        if not (order.loop and is_finite):
+            return
+
+
+def _connect(order: Open) -> "av.container.InputContainer":
+    """Raises av.FFmpegError."""
+    options = dict(RTSP_OPTIONS if order.kind is Kind.RTSP else HTTP_OPTIONS)
+    options["timeout"] = str(round(SOURCE_SILENCE * 1e6))
+    if order.kind is Kind.RTSP:
+        options["rtsp_transport"] = order.transport
+        options["allowed_media_types"] = "video+audio" if order.sound else "video"
+    try:
+        return av.open(
             order.url,
             container_options=options,
             timeout=(OPEN_TIMEOUT, SOURCE_SILENCE),
             metadata_errors="replace",
         )
-        with container:
-            yield from _decode(container, order, slots, pace)
-            is_finite = container.duration is not None
-        if not (order.loop and is_finite):
-            return
+    except SOUND_MAY_BE_TO_BLAME:
+        if order.kind is not Kind.RTSP or not order.sound:
+            raise
+    return _connect(replace(order, sound=False))
 
 
 def _decode(
@@ -231,11 +283,23 @@ def _decode(
     context.thread_type = "SLICE"  # frame threads hold one picture back each
     if order.kind is Kind.RTSP:
         context.flags |= Flags.low_delay
-    slots.say(Opened(context.name))
-    is_paced = order.kind is Kind.HTTP and container.format.name not in UNTIMED
+    heard = [s for s in container.streams.audio if s.codec_context is not None and order.sound][:1]
+    slots.say(Opened(context.name, heard[0].codec_context.name if heard else ""))
     is_untimed = container.format.name in UNTIMED
+    is_paced = order.kind is Kind.HTTP and not is_untimed
+    packets: Iterator[av.Packet[Any]] = container.demux(stream, *heard)
+    if heard and is_paced and container.duration is not None:
+        packets = sound_first(packets, stream)
+    decoder, early = SoundDecoder(), EarlySounds()
     is_first = True
-    for packet in container.demux(stream):
+    for packet in packets:
+        if packet.stream is not stream:
+            sounds = decoder.sounds(cast(AudioPacket, packet))
+            if is_paced:
+                early.add(sounds)
+            else:
+                slots.hear(sounds)
+            continue
         if is_first and packet.size:
             slots.say(Packet())
             is_first = False
@@ -250,6 +314,8 @@ def _decode(
             if is_paced and pts is not None:
                 time.sleep(min(pace.wait(pts, time.monotonic()), 1.0))
             yield picture, pts
+            if is_paced and pts is not None:
+                slots.hear(early.due(pts))
 
 
 def _seconds(picture: Any) -> float | None:

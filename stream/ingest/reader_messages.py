@@ -4,7 +4,9 @@ Pictures lie in shared memory: SLOTS places of SLOT_BYTES, each with one picture
 YUV 4:2:0, Y, U and V one after the other without gaps between rows.
 """
 
+import base64
 import json
+import math
 from dataclasses import asdict, dataclass
 
 from stream.errors import InputError
@@ -18,17 +20,27 @@ SLOTS = 3
 SLOT_BYTES = MAX_SIDE * MAX_SIDE * 3 // 2
 """The largest picture's. Pages that are never written cost nothing."""
 
-MAX_LINE = 4096
+SOUND_RATE, SOUND_SAMPLES = 48_000, 960
+"""Samples a second, and in a frame of 20 ms: what sound by WebRTC has too."""
+
+SOUND_BYTES = SOUND_SAMPLES * 2 * 2
+"""Of a frame: 16 bits for each of two channels."""
+
+MAX_LINE = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """To the reader. loop: something that ends is played again from its beginning."""
+    """To the reader. loop: something that ends is played again from its beginning.
+
+    sound: is to be read too, if there is some.
+    """
 
     url: str
     kind: Kind
     transport: str
     loop: bool
+    sound: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +57,11 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """From the reader: what the source will send."""
+    """From the reader: what the source will send. codec, sound: of the pictures, and of the sound;
+    empty: none."""
 
     codec: str
+    sound: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +91,28 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """From the reader: a frame of sound.
+
+    pts: seconds by the source's clock, of its first sample. samples: base64 of SOUND_BYTES, the two
+    channels interleaved. dropped: frames since the connection began that did not get here.
+    """
+
+    pts: float
+    samples: str
+    dropped: int = 0
+
+    @classmethod
+    def of(cls, pts: float, samples: bytes) -> "Sound":
+        return cls(pts, base64.b64encode(samples).decode())
+
+    @property
+    def data(self) -> bytes:
+        """Raises ValueError."""
+        return base64.b64decode(self.samples, validate=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """From the reader: nothing more comes of what was opened."""
 
@@ -85,9 +121,11 @@ class Closed:
 
 
 Order = Open | Free
-Report = Ready | Opened | Packet | Picture | Closed
+Report = Ready | Opened | Packet | Picture | Sound | Closed
 
-_KINDS = {kind.__name__: kind for kind in (Open, Free, Ready, Opened, Packet, Picture, Closed)}
+_KINDS = {
+    kind.__name__: kind for kind in (Open, Free, Ready, Opened, Packet, Picture, Sound, Closed)
+}
 
 
 def encode(message: Order | Report) -> bytes:
@@ -110,11 +148,15 @@ def decode_report(line: bytes) -> Report:
         if kind is Closed:
             fields["failure"] = Failure(fields["failure"])
         message = kind(**fields)
+        if isinstance(message, Sound):
+            is_whole = len(message.data) == SOUND_BYTES and math.isfinite(message.pts)
+            if not is_whole or not isinstance(message.dropped, int):
+                raise InputError("the reader's sound is no frame")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError("the reader says what is not understood") from error
     if isinstance(message, Picture):
         _check(message)
-    assert isinstance(message, Ready | Opened | Packet | Picture | Closed)
+    assert isinstance(message, Ready | Opened | Packet | Picture | Sound | Closed)
     return message
 
 

@@ -16,10 +16,12 @@ from stream.ingest.reader_messages import (
     MAX_LINE,
     SLOT_BYTES,
     SLOTS,
+    SOUND_RATE,
     Free,
     Order,
     Picture,
     Report,
+    Sound,
     decode_report,
     encode,
     shapes,
@@ -82,6 +84,14 @@ class Reader:
         picture.color_primaries = report.primaries
         picture.color_trc = report.transfer
         return picture
+
+    def take_sound(self, report: Sound, arrived: float) -> av.AudioFrame:
+        """arrived: seconds, which become its time."""
+        samples = np.frombuffer(report.data, np.int16)
+        sound = av.AudioFrame.from_ndarray(samples[None], "s16", "stereo")
+        sound.sample_rate = SOUND_RATE
+        sound.pts, sound.time_base = round(arrived * SOUND_RATE), Fraction(1, SOUND_RATE)
+        return sound
 
     async def kill(self) -> None:
         """End it, whatever it does. May be called more than once."""

@@ -1,4 +1,5 @@
-"""Follows one camera: connects, hands over its pictures, and connects again, until cancelled.
+"""Follows one camera: connects, hands over its pictures and its sound, and connects again, until
+cancelled.
 
 RTSP cameras, HTTP streams and files come through the same door. The state machine is
 stream.ingest.source, the reading is a process (stream.ingest.reader); this is what joins them.
@@ -13,8 +14,17 @@ import av
 
 from stream.child import ChildDied
 from stream.ingest.address import Address, Kind, Transport
-from stream.ingest.clock import StreamClock
-from stream.ingest.reader_messages import Closed, Open, Opened, Packet, Picture
+from stream.ingest.clock import SoundArrival, StreamClock
+from stream.ingest.reader_messages import (
+    SOUND_RATE,
+    SOUND_SAMPLES,
+    Closed,
+    Open,
+    Opened,
+    Packet,
+    Picture,
+    Sound,
+)
 from stream.ingest.reader_process import Reader
 from stream.ingest.source import MESSAGES, Failure, Source
 
@@ -22,11 +32,15 @@ log = logging.getLogger(__name__)
 
 
 class Follower:
-    """name: for the log. receive: is given each picture; it must return at once.
+    """name: for the log. receive, hear: are given each picture, and each frame of sound with the
+    time when it arrived (see Session.hear); they must return at once.
 
-    loop: what ends, such as a file, is played again.
+    loop: what ends, such as a file, is played again. with_sound: it is to be read too. opened: is
+    called when a connection has told what comes.
     source: its state. clock: counts the jumps of its time. connect_time: seconds from connecting
     to the first picture, the last time. dropped, damaged: pictures lost on the way here.
+    sound: the codec of its sound, empty where there is none, None before that is known.
+    sound_dropped: frames of it lost on the way here.
     """
 
     def __init__(
@@ -35,8 +49,11 @@ class Follower:
         address: Address,
         transport: Transport,
         receive: Callable[[av.VideoFrame], None],
+        hear: Callable[[av.AudioFrame, float], None],
         *,
         loop: bool = True,
+        with_sound: bool = True,
+        opened: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.address = address
@@ -46,8 +63,14 @@ class Follower:
         self.connect_time: float | None = None
         self.dropped = 0
         self.damaged = 0
-        self._lost_before = (0, 0)
+        self.sound: str | None = None if with_sound else ""
+        self.sound_dropped = 0
+        self._lost_before = (0, 0, 0)
         self._receive = receive
+        self._hear = hear
+        self._with_sound = with_sound
+        self._opened = opened
+        self._arrival = SoundArrival()
         self._loop = loop
         self._reader: Reader | None = None
 
@@ -68,16 +91,18 @@ class Follower:
     async def _connection(self) -> tuple[Failure, str]:
         """One connection from its beginning to its end; returns why it ended."""
         self.clock.restart()
-        self._lost_before = (self.dropped, self.damaged)
+        self._arrival.restart()
+        self._lost_before = (self.dropped, self.damaged, self.sound_dropped)
+        # What crashes a decoder may be the sound, without which there still is the picture.
+        with_sound = self._with_sound and self.source.failure is not Failure.CRASHED
         self.source.connect(time.monotonic())
         if not await self._prepare():
             return Failure.CRASHED, "it could not be started"
         assert self._reader is not None
         began = time.monotonic()
         self.source.connect(began)
-        self._reader.say(
-            Open(self.address.url, self.address.kind, self.source.transport, self._loop)
-        )
+        url, kind = self.address.url, self.address.kind
+        self._reader.say(Open(url, kind, self.source.transport, self._loop, with_sound))
         is_first = True
         while True:
             try:
@@ -91,8 +116,10 @@ class Follower:
                 return Failure.CRASHED, ""
             now = time.monotonic()
             match report:
-                case Opened(codec):
+                case Opened(codec, sound):
                     self.source.opened(now, codec)
+                    self.sound = sound
+                    self._opened()
                 case Packet():
                     self.source.packet(now)
                 case Picture():
@@ -100,16 +127,26 @@ class Follower:
                         self.connect_time, is_first = now - began, False
                         log.info("camera %s: live after %.2f s", self.name, self.connect_time)
                     self._take(report, now)
+                case Sound():
+                    self._take_sound(report, now)
                 case Closed(failure, detail):
                     return failure, detail
 
     def _take(self, report: Picture, now: float) -> None:
         assert self._reader is not None
-        dropped, damaged = self._lost_before
+        dropped, damaged, _ = self._lost_before
         self.dropped, self.damaged = dropped + report.dropped, damaged + report.damaged
         picture = self._reader.take(report, self.clock.tick(report.pts, now))
         self.source.picture(now, (report.width, report.height))
         self._receive(picture)
+        self._arrival.picture(report.pts, now)
+
+    def _take_sound(self, report: Sound, now: float) -> None:
+        assert self._reader is not None
+        self.sound_dropped = self._lost_before[2] + report.dropped
+        arrived = self._arrival.sound(report.pts, SOUND_SAMPLES / SOUND_RATE, now)
+        if arrived is not None:
+            self._hear(self._reader.take_sound(report, arrived), arrived)
 
     async def _prepare(self) -> bool:
         if self._reader is None:

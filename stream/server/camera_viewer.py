@@ -2,16 +2,16 @@
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
-from aiortc import RTCDataChannel
+from aiortc import MediaStreamTrack, RTCDataChannel
 
 from stream.limits import CONNECT_TIMEOUT, VIEWER_SILENCE
 from stream.network import Network
 from stream.server.offer import Offer
 from stream.server.peer import Peer
 from stream.server.reports import Reports
+from stream.server.viewing import Viewing
 from stream.session import Session
 
 
@@ -31,17 +31,15 @@ class CameraViewer(Peer):
         self._reports = Reports()
         self._heard = 0.0
 
-    async def answer(
-        self,
-        offer: Offer,
-        reached_at: str | None = None,
-        prepare: Callable[[Session], Awaitable[None]] | None = None,
-    ) -> str:
-        """As Peer's; without sound, which cameras are read without."""
-        return await super().answer(replace(offer, wants_audio=False), reached_at, prepare)
-
     def _begin(self) -> None:
         self.session.follow(self._tell)
+
+    def _show(self, viewing: Viewing, offer: Offer) -> None:
+        with_sound = offer.wants_audio and self.session.has_sound
+        viewing.add_to(self.connection.rtc, "sendonly", with_sound)
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        """What a viewer sends is nothing of the camera's."""
 
     async def _finish(self) -> None:
         self.session.unfollow(self._tell)

@@ -63,8 +63,12 @@ class Camera:
             config.address,
             Transport(config.transport),
             self.session.receive,
+            self.session.hear,
             loop=config.loop,
+            with_sound=config.sound,
+            opened=self._opened,
         )
+        self.session.has_sound = config.sound  # as far as is known
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -174,6 +178,8 @@ class Camera:
             "pictures": source.pictures,
             "dropped": follower.dropped,
             "damaged": follower.damaged,
+            "sound": follower.sound,
+            "sound_dropped": follower.sound_dropped,
             "reconnects": source.reconnects,
             "clock_jumps": follower.clock.jumps,
             "codec_changes": source.codec_changes,
@@ -190,6 +196,9 @@ class Camera:
         if source.failure is None:
             return ""
         return MESSAGES[source.failure] + (f" ({source.detail})" if source.detail else "")
+
+    def _opened(self) -> None:
+        self.session.has_sound = bool(self._follower.sound)
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Stats):

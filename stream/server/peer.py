@@ -66,7 +66,7 @@ class Peer:
             await prepare(self.session)
         if offer.wants_video:
             self._viewing = Viewing(self.session)
-            self._viewing.add_to(rtc, "sendrecv", with_sound=offer.wants_audio)
+            self._show(self._viewing, offer)
         sdp = await self.connection.answer(offer, reached_at)
         log.info("session %s: started", self.session.id)
         return with_start_bitrate(sdp)
@@ -99,6 +99,9 @@ class Peer:
 
     def _begin(self) -> None:
         self.session.start()
+
+    def _show(self, viewing: Viewing, offer: Offer) -> None:
+        viewing.add_to(self.connection.rtc, "sendrecv", with_sound=offer.wants_audio)
 
     async def _finish(self) -> None:
         await self.session.close()

@@ -240,6 +240,42 @@ def test_a_camera_on_the_page_with_an_effect(api, camera, launch, program, open_
     assert api.live("yard")["objects"] == 1
 
 
+HEARD = """async () => {
+  const context = (window.hearing ??= new AudioContext());
+  await context.resume();
+  window.ear ??= (() => {
+    const ear = context.createAnalyser();
+    const { srcObject } = document.querySelector("#output");
+    context.createMediaStreamSource(new MediaStream(srcObject.getAudioTracks())).connect(ear);
+    return ear;
+  })();
+  const samples = new Float32Array(window.ear.fftSize);
+  window.ear.getFloatTimeDomainData(samples);
+  return Math.max(...samples.map(Math.abs));
+}"""
+
+
+def test_a_cameras_sound_is_heard_on_the_page_when_asked_for(
+    api, camera, launch, program, open_screen
+):
+    api.add("talk", camera.url("aac"), effect="none")
+    assert api.live("talk")["sound"] == "aac"
+    screen = open_screen(launch(FAKE_CAMERA, ALLOW), program.url)
+    page = screen.page
+    page.wait_for_selector("#camera option[value='camera:talk']", state="attached")
+    assert not page.is_visible("#listen-label")
+    page.select_option("#camera", "camera:talk")
+    screen.start()
+    assert page.inner_text("#listen-label").strip() == "Hear the camera"
+    assert page.evaluate("document.querySelector('#output').muted")
+    page.check("#listen")
+    assert not page.evaluate("document.querySelector('#output').muted")
+    screen.until(lambda: page.evaluate(HEARD) > 0.1)  # the beep
+    screen.until(lambda: page.evaluate(HEARD) < 0.01)  # the silence between
+    page.click("#stop")
+    assert not page.is_visible("#listen-label")
+
+
 def is_green_around(picture):
     blue, green, red = picture[4, 4].astype(int)
     return green > 140 and red < 60 and blue < 120

@@ -8,14 +8,11 @@ from numpy.typing import NDArray
 from stream.compose.canvas import Canvas
 from stream.compose.effects import Effect, Stack, check_stack
 from stream.compose.layers import draw
-from stream.compose.picture import to_native
+from stream.compose.picture import plausible_aspect, to_native
 from stream.compose.planes import Planes
 from stream.compose.scene import Backgrounds, Layer, layers
 from stream.compose.view import Viewer
 from stream.frames import Masks
-
-MIN_PIXEL_ASPECT = 0.25
-"""Narrower pixels, and wider than its inverse, are no format's but broken metadata."""
 
 USUAL_RATE = 30
 """Pictures a second where they carry no times."""
@@ -29,8 +26,7 @@ class Compositor:
 
     def __init__(self, pixel_aspect: float = 1.0) -> None:
         """pixel_aspect: width over height of a pixel, so that backgrounds keep their shape."""
-        plausible = MIN_PIXEL_ASPECT <= pixel_aspect <= 1 / MIN_PIXEL_ASPECT
-        self._pixel_aspect = pixel_aspect if plausible else 1.0
+        self._pixel_aspect = plausible_aspect(pixel_aspect)
         self._reformatter = VideoReformatter()
         self._scene: tuple[Layer, ...] = (Layer(Effect(), None, None),)
         self._viewer = Viewer()

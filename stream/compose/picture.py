@@ -7,6 +7,15 @@ from stream.compose.colour_space import BT709, default_matrix, is_full_range
 
 NATIVE = ("yuv420p", "yuvj420p")
 
+MIN_PIXEL_ASPECT = 0.25
+"""Narrower pixels, and wider than its inverse, are no format's but broken metadata."""
+
+
+def plausible_aspect(pixel_aspect: float) -> float:
+    """Itself, or 1 where it cannot be meant."""
+    is_plausible = MIN_PIXEL_ASPECT <= pixel_aspect <= 1 / MIN_PIXEL_ASPECT
+    return pixel_aspect if is_plausible else 1.0
+
 
 def to_native(picture: av.VideoFrame, reformatter: VideoReformatter) -> av.VideoFrame:
     """The picture in one of the NATIVE formats; itself if it is in one already.
@@ -43,16 +52,21 @@ def to_native(picture: av.VideoFrame, reformatter: VideoReformatter) -> av.Video
 
 
 def blank_like(picture: av.VideoFrame) -> av.VideoFrame:
-    """A yuv420p picture of undefined content with the size, times and colour tags of another.
+    """A yuv420p picture of undefined content with the size, times and colour tags of another."""
+    blank = av.VideoFrame(picture.width, picture.height, "yuv420p")
+    copy_tags(picture, blank)
+    return blank
+
+
+def copy_tags(source: av.VideoFrame, target: av.VideoFrame) -> None:
+    """Times, matrix, range and the rest.
 
     Only the range that the name yuvj420p implies becomes a tag, for yuv420p implies none.
     """
-    blank = av.VideoFrame(picture.width, picture.height, "yuv420p")
-    blank.pts, blank.dts, blank.duration = picture.pts, picture.dts, picture.duration
-    if picture.time_base is not None:
-        blank.time_base = picture.time_base
-    blank.colorspace = picture.colorspace
-    blank.color_range = ColorRange.JPEG if is_full_range(picture) else picture.color_range
-    blank.color_trc = picture.color_trc
-    blank.color_primaries = picture.color_primaries
-    return blank
+    target.pts, target.dts, target.duration = source.pts, source.dts, source.duration
+    if source.time_base is not None:
+        target.time_base = source.time_base
+    target.colorspace = source.colorspace
+    target.color_range = ColorRange.JPEG if is_full_range(source) else source.color_range
+    target.color_trc = source.color_trc
+    target.color_primaries = source.color_primaries

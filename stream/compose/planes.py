@@ -29,8 +29,8 @@ class Planes:
 
     @classmethod
     def of(cls, picture: av.VideoFrame) -> "Planes":
-        """The planes of a yuv420p or yuvj420p picture, without a copy."""
-        y, u, v = (_pixels(plane) for plane in picture.planes)
+        """The planes of a yuv420p, yuvj420p or yuva420p picture, without a copy."""
+        y, u, v = (pixels(plane) for plane in picture.planes[:3])
         return cls(y, u, v)
 
     @classmethod
@@ -52,7 +52,8 @@ class Planes:
             np.copyto(target, source)
 
 
-def _pixels(plane: VideoPlane) -> Plane:
+def pixels(plane: VideoPlane) -> Plane:
+    """uint8 [height, width] of one plane of 8 bits, without a copy and without its padding."""
     stride = abs(plane.line_size)
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, stride)
     if plane.line_size < 0:  # stored bottom row first

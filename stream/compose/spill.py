@@ -6,6 +6,7 @@ new background gets a x (1 - a) x that contrast added. Needs no division, so it 
 where a is small.
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import cv2
@@ -24,6 +25,22 @@ def remove(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None
 
     contrast: float32 [h, w, 3], object less old background in y, u and v, at any size.
     """
+    _add_to_edge(picture, matte, contrast, lambda alpha: _product(alpha, _not(alpha)))
+
+
+def remove_uncovered(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None:
+    """The same on the source itself, for whoever puts it over something else by the matte:
+    object = pixel + (1 - a) x contrast, where a is not 0."""
+    _add_to_edge(picture, matte, contrast, _not)
+
+
+def _add_to_edge(
+    picture: Planes,
+    matte: Matte,
+    contrast: NDArray[np.float32],
+    share: Callable[[Plane], Plane],
+) -> None:
+    """share: of the contrast that is added, of 255, by opacity."""
     left, top, right, bottom = _edge(matte.chroma)
     if right <= left or bottom <= top:
         return
@@ -40,18 +57,25 @@ def remove(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None
         np.s_[top:bottom, left:right],
     )
     for plane, alpha, area, amount in zip(picture, matte.planes, areas, part, strict=True):
-        _add(plane[area], alpha[area], cast(NDArray[np.float32], amount))
+        _add(plane[area], share(alpha[area]), cast(NDArray[np.float32], amount))
 
 
-def _add(plane: Plane, alpha: Plane, amount: NDArray[np.float32]) -> None:
-    mixed = cv2.multiply(alpha, cv2.bitwise_not(alpha), scale=1 / 255)  # up to 64, 0 off the edge
+def _add(plane: Plane, share: Plane, amount: NDArray[np.float32]) -> None:
     size = plane.shape[1], plane.shape[0]
     # In bytes, of either sign by itself: a fourth of the time of floats, and half a level off.
     for sign, put in ((255, cv2.add), (-255, cv2.subtract)):
         part = np.clip(amount * np.float32(sign), 0, 255).astype(np.uint8)
         if part.any():
             large = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
-            put(plane, cv2.multiply(mixed, large, scale=1 / 255), dst=plane)
+            put(plane, _product(share, large), dst=plane)
+
+
+def _product(one: Plane, other: Plane) -> Plane:
+    return cast(Plane, cv2.multiply(one, other, scale=1 / 255))
+
+
+def _not(alpha: Plane) -> Plane:
+    return cast(Plane, cv2.bitwise_not(alpha))
 
 
 def _edge(alpha: Plane) -> tuple[int, int, int, int]:

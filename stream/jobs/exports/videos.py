@@ -9,9 +9,9 @@ from av.video.reformatter import ColorRange
 
 from stream.compose.compositor import Compositor
 from stream.compose.effects import Stack
-from stream.compose.matte import matte, union
 from stream.compose.planes import Planes
 from stream.compose.scene import Backgrounds
+from stream.compose.transparent import Transparent
 from stream.egress.file import VideoWriter
 from stream.jobs.exports.base import Silent
 from stream.jobs.exports.shown import Shown
@@ -70,25 +70,16 @@ class MaskVideo(_Video):
 
 
 class Cutout(Silent):
-    """WebM with VP9: the picture, opaque where the objects are and transparent elsewhere."""
+    """WebM with VP9: the objects and their opacity, and nothing of what is around them."""
 
     def __init__(self, path: Path, video: VideoFormat) -> None:
+        self._transparent = Transparent(float(video.sample_aspect_ratio or 1))
         self._writer = VideoWriter(path, video, crf=CUTOUT_CRF, alpha=True)
         self.finish = self._writer.finish
         self.abort = self._writer.abort
 
     def write(self, shown: Shown) -> None:
-        picture = shown.picture.reformat(format="yuva420p")
-        if picture is shown.picture:  # it has opacity of its own
-            picture = shown.picture.reformat(format="yuv420p").reformat(format="yuva420p")
-        plane = picture.planes[3]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-        logits = union(shown.masks)
-        rows[:, : plane.width] = (
-            0 if logits is None else matte(logits, picture.width, picture.height)
-        )
-        _copy_time(shown.picture, picture)
-        self._writer.write(picture)
+        self._writer.write(self._transparent.cut(shown.picture, shown.masks, shown.index))
 
 
 def _copy_time(source: av.VideoFrame, target: av.VideoFrame) -> None:

@@ -143,7 +143,11 @@ def test_accuracy_follows_the_swan(prompt: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_soak_looks_at_both_processes_and_nothing_goes_wrong() -> None:
+def test_soak_looks_at_both_processes_and_nothing_goes_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(soak, "EDIT", 15)
+    monkeypatch.setattr(soak, "LOOK", 60)
     found = soak.soak(4 * soak.LOOK)
     assert found["errors"] == []
     assert found["restarts"] == 0

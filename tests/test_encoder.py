@@ -1,11 +1,16 @@
 """Encoders: what they promise about bitrate, keyframes and sizes, decoded again."""
 
 import av
+import cv2
+import numpy as np
 import pytest
+from av.video.reformatter import ColorRange
 from moving_pictures import moving_picture
 
+from stream.compose.colour_space import BT601, BT709, ColourSpace
 from stream.egress import encoder
 from stream.egress.encoder import CODECS, Encoded, Encoder, Target
+from stream.egress.jpeg import JpegEncoder
 from stream.ingest.payload import is_keyframe
 
 CAP = 2_000_000
@@ -108,3 +113,60 @@ def test_odd_sizes_are_encoded(codec: str, size: tuple[int, int]) -> None:
     assert encoded is not None
     sizes = zip(encoded.size, size, strict=True)
     assert all(side % 2 == 0 and abs(side - was) <= 1 for side, was in sizes)
+
+
+ORANGE = "#e08020"
+
+
+def flat(codes: tuple[int, int, int], matrix: int, full: bool) -> av.VideoFrame:
+    """A picture of one colour, in 64x48."""
+    pixels = np.concatenate(
+        [np.full(64 * 48 // n, c) for n, c in zip((1, 4, 4), codes, strict=True)]
+    )
+    picture = av.VideoFrame.from_ndarray(pixels.astype(np.uint8).reshape(72, 64), "yuv420p")
+    picture.colorspace, picture.color_range = matrix, ColorRange.JPEG if full else ColorRange.MPEG
+    return picture
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("matrix", [BT709, BT601, 2])
+def test_colours_come_out_as_they_went_in(codec: str, full: bool, matrix: int) -> None:
+    """As a browser sees it: VP8 is BT.601 of limited range, and H.264 what it says it is."""
+    named = BT601 if matrix == 2 else matrix  # small pictures are taken for BT.601
+    weights = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114)}
+    picture = flat(ColourSpace(*weights[named], full).codes(ORANGE), matrix, full)
+    encoded = encoder.make(codec).encode(picture, 0, Target(CAP, CAP), True)
+    assert encoded is not None
+    decoder = av.CodecContext.create("h264" if codec == "H264" else "libvpx", "r")
+    [shown] = decoder.decode(av.Packet(encoded.data))
+    if codec == "H264":
+        assert shown.colorspace == named
+        assert shown.color_range == ColorRange.MPEG
+    wanted = ColourSpace(*weights[named if codec == "H264" else BT601], full=False).codes(ORANGE)
+    planes = np.split(shown.to_ndarray().reshape(-1), [64 * 48, 64 * 48 * 5 // 4])
+    for plane, code in zip(planes, wanted, strict=True):
+        assert abs(plane.mean() - code) < 2
+    assert picture.color_range == (ColorRange.JPEG if full else ColorRange.MPEG), "it is shared"
+
+
+def test_other_colours_are_told_with_a_keyframe() -> None:
+    made = encoder.make("H264")
+    keyframes = []
+    for at, matrix in enumerate((BT601, BT601, BT709, BT709)):
+        encoded = made.encode(
+            flat((81, 90, 200), matrix, False), at * 3000, Target(CAP, CAP), False
+        )
+        assert encoded is not None
+        keyframes.append(encoded.keyframe)
+    assert keyframes == [True, False, True, False]
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("matrix", [BT709, BT601])
+def test_a_jpeg_has_the_colours_of_its_picture(matrix: int, full: bool) -> None:
+    weights = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114)}[matrix]
+    picture = flat(ColourSpace(*weights, full).codes(ORANGE), matrix, full)
+    data = np.frombuffer(JpegEncoder(64).encode(picture), np.uint8)
+    shown = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB).reshape(-1, 3).mean(axis=0)
+    assert np.abs(shown - [0xE0, 0x80, 0x20]).max() < 6

@@ -36,6 +36,7 @@ from aiortc.rtp import (
 )
 from rtc_client import Scene, eventually
 
+from stream.compose.colour_space import BT601
 from stream.ingest.jitter_buffer import Picture
 from stream.ingest.payload import begins_picture, is_keyframe
 from stream.limits import MAX_ENCODED, MAX_ENCODED_AGE, MAX_WAITING_PICTURES
@@ -211,6 +212,13 @@ def test_a_picture_tells_when_its_data_had_come(name: str) -> None:
         assert picture.opaque == index + 0.5
     [without] = get_decoder(codec(name)).decode(encoded(name, 1)[0])
     assert without.opaque is None, "the patch can go when aiortc says it"
+
+
+def test_vp8_is_bt601_which_its_decoder_does_not_say() -> None:
+    [picture] = decoding.limited_decoder(codec("VP8")).decode(encoded("VP8", 1)[0])
+    assert picture.colorspace == BT601
+    [unnamed] = get_decoder(codec("VP8")).decode(encoded("VP8", 1)[0])
+    assert unnamed.colorspace == 2, "the patch can go when aiortc says it"
 
 
 async def test_remote_tracks_keep_the_newest_pictures() -> None:

@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
+
+from stream.egress.colours import Colours, made_ready
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +88,13 @@ def make(codec: str) -> Encoder:
 class _OneContext(ABC):
     """What both encoders share: a codec context that is made anew when it must be."""
 
+    TELLS_COLOURS: ClassVar[bool]
+    """Whether the stream can say which matrix its pictures have; else they are made BT.601."""
+
     def __init__(self) -> None:
         self._context: VideoCodecContext | None = None
+        self._colours: Colours | None = None
+        self._reformatter = VideoReformatter()
         self._made_for: Target | None = None
         self._made_at = 0.0
 
@@ -94,14 +102,18 @@ class _OneContext(ABC):
         self, picture: av.VideoFrame, pts: int, target: Target, keyframe: bool
     ) -> Encoded | None:
         width, height = target.size(picture)
-        if (picture.width, picture.height, picture.format.name) != (width, height, "yuv420p"):
-            picture = picture.reformat(width, height, "yuv420p")
+        colours = Colours.of(picture) if self.TELLS_COLOURS else None
+        to_bt601 = not self.TELLS_COLOURS
+        picture = made_ready(picture, (width, height), self._reformatter, to_bt601)
         context = self._context
         if context is not None and (context.width, context.height) != (width, height):
             context = None
-        if context is None or self._is_outdated(target):
+        if context is None or colours != self._colours or self._is_outdated(target):
             context = self._open(width, height, target)
+            if colours is not None:
+                colours.tell(context)
             self._context, self._made_for, self._made_at = context, target, time.monotonic()
+            self._colours = colours
         self._adapt(context, target)
         picture.pts, picture.time_base = pts, Fraction(1, RATE)
         picture.pict_type = PictureType.I if keyframe else PictureType.NONE
@@ -123,6 +135,8 @@ class _OneContext(ABC):
 class H264Encoder(_OneContext):
     """Constrained baseline, as every browser decodes it. The bitrate changes without a keyframe:
     x264 does that when it was opened with bit_rate = maxrate."""
+
+    TELLS_COLOURS = True
 
     def _is_outdated(self, target: Target) -> bool:
         made = self._made_for
@@ -150,6 +164,8 @@ class H264Encoder(_OneContext):
 
 class Vp8Encoder(_OneContext):
     """As WebRTC uses it: constant bitrate, one partition, pictures dropped never."""
+
+    TELLS_COLOURS = False
 
     def _is_outdated(self, target: Target) -> bool:
         made = self._made_for

@@ -3,9 +3,10 @@
 from fractions import Fraction
 
 import av
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 
 from stream.compose.colour_space import is_full_range
+from stream.egress.colours import Colours
 
 TIME_BASE = Fraction(1, 30)
 """Means nothing: the encoder only wants times that rise."""
@@ -27,11 +28,13 @@ class JpegEncoder:
     def encode(self, picture: av.VideoFrame) -> bytes:
         scale = min(self._width / picture.width, 1.0)
         size = max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)
-        # Straight from one YUV to the other; JPEG's codes use the full range (JFIF).
+        # Straight from one YUV to the other; JPEG's are BT.601 of full range (JFIF).
         full = is_full_range(picture)
         small = picture.reformat(
             *size,
             format="yuvj420p",
+            src_colorspace=Colours.of(picture).swscale,
+            dst_colorspace=Colorspace.ITU601,
             src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
         )

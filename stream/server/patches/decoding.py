@@ -1,5 +1,5 @@
 """What aiortc 1.16 gives its decoders has no bound, neither in number nor in size; and nobody can
-tell when what they give had come."""
+tell when what they give had come, nor that VP8's colours are BT.601."""
 
 import functools
 import queue
@@ -10,6 +10,7 @@ from typing import Any
 from aiortc import RTCRtpReceiver, codecs, rtcrtpreceiver
 from aiortc.jitterbuffer import JitterFrame
 
+from stream.compose.colour_space import BT601
 from stream.ingest.payload import is_keyframe
 from stream.limits import MAX_ENCODED, MAX_ENCODED_AGE, MAX_SIDE
 from stream.server.patches.jitter import Arrived, Released
@@ -25,19 +26,23 @@ def apply() -> None:
 def limited_decoder(codec: Any) -> Any:
     """A keyframe of 100 KiB may say that it is 8192x8192: it is refused, not decoded.
 
-    A picture's `opaque` is the time when its data had come, if that is known.
+    A picture's `opaque` is the time when its data had come, if that is known. Of VP8 it has the
+    matrix that RFC 6386 section 9.2 says, which libvpx leaves open.
     """
     decoder: Any = codecs.get_decoder(codec)
     if codec.mimeType.lower().startswith("video/"):
         decoder.codec.options = {"max_pixels": str(MAX_SIDE * MAX_SIDE)}
-        decoder.decode = functools.partial(_dated, decoder.decode)
+        matrix = BT601 if codec.name == "VP8" else None
+        decoder.decode = functools.partial(_told, decoder.decode, matrix)
     return decoder
 
 
-def _dated(decode: Any, encoded: JitterFrame) -> Any:
+def _told(decode: Any, matrix: int | None, encoded: JitterFrame) -> Any:
     pictures = decode(encoded)
-    if isinstance(encoded, Arrived):
-        for picture in pictures:
+    for picture in pictures:
+        if matrix is not None:
+            picture.colorspace = matrix
+        if isinstance(encoded, Arrived):
             picture.opaque = encoded.at
     return pictures
 

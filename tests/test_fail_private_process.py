@@ -3,7 +3,8 @@ again and again in mid-stream: every picture that comes out is looked at, pixel 
 
 The room is a chequerboard of strong colours that nothing else in the pictures has. Behind a plain
 colour every pixel off the object must be that colour's code; behind a blur the squares' colours
-must have become the grey that they mix to.
+must have become the grey that they mix to. The object is chequered too, finely and in the other
+chroma plane: where it is what must be hidden, nothing of that may be found anywhere.
 """
 
 import asyncio
@@ -57,7 +58,12 @@ GREY = 22
 """What a blur may leave of the squares' 100 codes of chroma: their mean, and how it varies near
 the object's edge, where a square lies half under it."""
 
-COLOUR = "#00b140"
+COLOUR, NEUTRAL = "#00b140", "#808080"
+"""NEUTRAL has no chroma: put on the object it leaves nothing of the plane that tells it."""
+
+BARE = 4
+"""What hiding the object may leave of its 40 codes of chroma, which mix to none."""
+
 WAIT = 60
 """Seconds for whatever is waited for; nothing is decided by time."""
 
@@ -68,6 +74,9 @@ SKIN = cv2.resize(
     np.random.default_rng(3).integers(150, 240, (15, 12), np.uint8), (SIDE, BOTTOM - TOP)
 )
 """The object's luma: something for the flow to hold on to."""
+
+FINE = np.where(np.indices(((BOTTOM - TOP) // 2, SIDE // 2)).sum(axis=0) % 2 == 1, 168, 88)
+"""The object's own chroma, u."""
 
 
 def left(number):
@@ -83,7 +92,8 @@ def room(number):
     u[...], v[...] = 128, np.where(ODD, 228, 28)
     at = left(number)
     y[TOP:BOTTOM, at : at + SIDE] = SKIN
-    v[TOP // 2 : BOTTOM // 2, at // 2 : (at + SIDE) // 2] = 128
+    v[TOP // 2 : BOTTOM // 2, at // 2 : at // 2 + SIDE // 2] = 128
+    u[TOP // 2 : BOTTOM // 2, at // 2 : at // 2 + SIDE // 2] = FINE
     picture.pts, picture.time_base = number, Fraction(1, 30)
     return picture
 
@@ -96,6 +106,17 @@ def off_object(number):
     return off
 
 
+def shown(picture, number, effect):
+    """Chroma samples of what the effect must hide."""
+    if effect.on == "object":
+        return shown_object(picture)
+    return shown_room(picture, number, effect.name)
+
+
+def shown_object(picture):
+    return int((np.abs(Planes.of(picture).u.astype(int) - 128) > BARE).sum())
+
+
 def shown_room(picture, number, name):
     """Chroma samples, off the object, that are not what hides the room."""
     v = Planes.of(picture).v.astype(int)
@@ -106,6 +127,15 @@ def shown_room(picture, number, name):
     return int((off & off_object(number)).sum())
 
 
+def shows_rest(picture, number, effect):
+    """Whether what the effect does not hide is to be seen."""
+    if effect.on == "object":
+        far = off_object(number)
+        room_is = np.where(ODD, 228, 28)[far]
+        return bool((Planes.of(picture).v[far] == room_is).mean() > 0.9)
+    return shows_object(picture, number)
+
+
 def shows_object(picture, number):
     at = left(number)
     middle = np.s_[20:-20, 30:-30]
@@ -114,28 +144,29 @@ def shows_object(picture, number):
 
 
 class Stream:
-    """Sends pictures and looks at each that comes back. leaks: (picture, samples) of the room."""
+    """Sends pictures and looks at each that comes back. leaks: (picture, samples) of what is to be
+    hidden."""
 
-    def __init__(self, session, name):
+    def __init__(self, session, effect):
         self.number = 0
         self.leaks = []
         self.looked_at = 0
         self.latest: av.VideoFrame | None = None
-        self._session, self._name = session, name
+        self._session, self._effect = session, effect
         self._frames = session.watch()
 
     async def next(self):
-        """Whether the object is to be seen on the next picture."""
+        """Whether the effect shows, of the next picture, what it does not hide."""
         self._session.receive(room(self.number))
         async with asyncio.timeout(WAIT):
             frame = await self._frames.get()
         assert frame.index == self.number
         self.latest = frame.picture
-        if samples := shown_room(frame.picture, self.number, self._name):
+        if samples := shown(frame.picture, self.number, self._effect):
             self.leaks.append((self.number, samples))
-            save(frame.picture, f"leak_{self._name}_{self.number}")
+            save(frame.picture, f"leak_{self._effect.name}_{self.number}")
         self.looked_at += 1
-        seen = shows_object(frame.picture, self.number)
+        seen = shows_rest(frame.picture, self.number, self._effect)
         self.number += 1
         await asyncio.sleep(1 / 40)
         return seen
@@ -160,7 +191,7 @@ async def stream(load, effect):
         session.start()
         try:
             await session.begin_with((effect,))
-            made = Stream(session, effect.name)
+            made = Stream(session, effect)
             await made.next()
             session.request(1, AddPoint(left(0) + 50, 140, True, None))
             yield made, supervisor, session
@@ -169,10 +200,20 @@ async def stream(load, effect):
             supervisor.stop()
 
 
-@pytest.mark.parametrize("name", ["colour", "blur"])
-async def test_the_room_is_hidden_through_every_death_of_the_worker(name):
-    async with stream(SharpEngine, Effect(name, 0.0, colour=COLOUR)) as (pictures, supervisor, _):
-        for trouble in ("kill", "stop", "pause", "kill", "stop"):
+HIDDEN = [
+    Effect("colour", colour=COLOUR),
+    Effect("blur", 0.0),
+    Effect("colour", colour=NEUTRAL, target="object"),
+    Effect("pixelate"),
+    Effect("erase"),
+]
+
+
+@pytest.mark.parametrize("effect", HIDDEN, ids=lambda effect: f"{effect.name}-{effect.on}")
+async def test_what_is_hidden_stays_so_through_every_death_of_the_worker(effect):
+    troubles = ["kill", "stop", "pause"] + ["kill", "stop"] * (effect.on == "background")
+    async with stream(SharpEngine, effect) as (pictures, supervisor, _):
+        for trouble in troubles:
             await pictures.until(lambda seen: seen)
             await pictures.settle()
             pid, died = supervisor.worker_pid, supervisor.restarts
@@ -187,8 +228,8 @@ async def test_the_room_is_hidden_through_every_death_of_the_worker(name):
         await pictures.until(lambda seen: seen)
         await pictures.settle()
         assert pictures.leaks == []
-        assert supervisor.restarts >= 4
-        assert pictures.looked_at > 200
+        assert supervisor.restarts >= len(troubles) - 1
+        assert pictures.looked_at > 40 * len(troubles)
 
 
 async def test_with_the_embedded_network_nothing_but_the_object_is_shown_after_a_death():
@@ -221,3 +262,7 @@ def test_what_is_looked_for_is_found():
     assert shown_room(hidden, 0, "colour") == 0
     Planes.of(hidden).v[:SQUARE, :SQUARE] = 28
     assert shown_room(hidden, 0, "colour") == SQUARE**2
+    assert shown_object(bare) == FINE.size
+    assert shown_object(hidden) > 0, "a colour would be taken for it"
+    Planes.of(hidden).u[...] = 128
+    assert shown_object(hidden) == 0

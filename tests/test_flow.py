@@ -75,11 +75,41 @@ def test_a_dropped_picture_is_taken_for_the_one_before_it():
     assert cut.back_to(1) is None, "nobody knows on which side of the cut it was"
 
 
-def test_a_flash_moves_nothing():
+@pytest.mark.parametrize(("gain", "offset"), [(0.7, 10), (0.4, 0), (1.0, 60), (1.3, 0)])
+def test_another_light_moves_nothing_and_is_no_cut(gain, offset):
+    dim = cv2.convertScaleAbs(texture(), alpha=0.7)
+    motion = Motion()
+    motion.see(dim, 0)
+    for index, luma in ((1, cv2.convertScaleAbs(dim, alpha=gain, beta=offset)), (2, dim)):
+        step = motion.see(luma, index)
+        assert np.abs(step.flow[20:-20, 20:-20]).mean() < 0.5
+        assert not step.is_cut
+
+
+def test_another_light_on_another_scene_is_a_cut():
     motion = Motion()
     motion.see(texture(), 0)
-    step = motion.see(cv2.convertScaleAbs(texture(), alpha=0.7, beta=10), 1)
-    assert np.abs(step.flow[20:-20, 20:-20]).mean() < 0.5
+    assert motion.see(cv2.convertScaleAbs(texture(seed=2), alpha=0.6, beta=50), 1).is_cut
+
+
+@pytest.mark.parametrize(("far", "is_cut"), [(0.15, False), (0.25, True)])
+def test_a_picture_that_moves_too_far_at_once_is_not_followed(far, is_cut, monkeypatch):
+    """The flow is given: whether the real one finds so large a motion depends on the picture."""
+    motion = Motion()
+    motion.see(texture(), 0)
+    step = round(far * 320)
+    flow = np.zeros((180, 320, 2), np.float32)
+    flow[..., 0] = -step
+
+    class Found:
+        def calc(self, *_):
+            return flow
+
+    monkeypatch.setattr(motion, "_dis", Found())
+    moved = np.roll(texture(), step, axis=1)
+    moved[:, :step] = texture()[:, :1]
+    assert motion.see(moved, 1).is_cut == is_cut
+    assert (motion.back_to(0) is None) == is_cut
 
 
 def test_a_cut_beside_something_large_that_stays_is_seen():

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,7 +22,7 @@ VIDEO = b"a video" * 1000
 
 
 class Canary:
-    """reached: connections made, whatever was said in them."""
+    """A web server. paths: that it was asked for."""
 
     def __init__(self, server: TestServer, port: int) -> None:
         self.server, self.port, self.paths = server, port, list[str]()
@@ -77,27 +78,10 @@ class Names(AbstractResolver):
         pass
 
 
-FORBIDDEN = [
-    "file:///etc/passwd",
-    "/etc/passwd",
-    "../../etc/passwd",
-    "concat:http://127.0.0.1:{port}/|http://127.0.0.1:{port}/",
-    "subfile:,start,0,end,9,,:http://127.0.0.1:{port}/",
-    "gopher://127.0.0.1:{port}/_GET",
-    "ftp://127.0.0.1:{port}/",
-    "crypto:http://127.0.0.1:{port}/",
-    "hls+http://127.0.0.1:{port}/",
+PRIVATE = [
     "HTTP://127.0.0.1:{port}/",
     "http://127.0.0.1:{port}/",
     "http://localhost:{port}/",
-    "http://localhost.:{port}/",
-    "http://127.1:{port}/",
-    "http://127.0.1:{port}/",
-    "http://2130706433:{port}/",
-    "http://0x7f000001:{port}/",
-    "http://0177.0.0.1:{port}/",
-    "http://0x7f.0.0.1:{port}/",
-    "http://127.0.0.1.:{port}/",
     "http://①②⑦.⓪.⓪.①:{port}/",
     "http://[::1]:{port}/",
     "http://[::ffff:127.0.0.1]:{port}/",
@@ -108,7 +92,6 @@ FORBIDDEN = [
     "http://[fe80::1]:{port}/",
     "http://[fd00:ec2::254]/latest/meta-data",
     "http://0.0.0.0:{port}/",
-    "http://0:{port}/",
     "http://[::]:{port}/",
     "http://169.254.169.254/latest/meta-data",
     "http://100.100.100.200/latest/meta-data",
@@ -118,6 +101,32 @@ FORBIDDEN = [
     "http://100.64.0.1/",
     "http://224.0.0.1/",
     "http://255.255.255.255/",
+]
+"""Refused as addresses, whoever listens there."""
+
+ODD = [
+    "http://localhost.:{port}/",
+    "http://127.1:{port}/",
+    "http://127.0.1:{port}/",
+    "http://2130706433:{port}/",
+    "http://0x7f000001:{port}/",
+    "http://0177.0.0.1:{port}/",
+    "http://0x7f.0.0.1:{port}/",
+    "http://127.0.0.1.:{port}/",
+    "http://0:{port}/",
+]
+"""More ways to write some of them; which are names or addresses at all is for libraries to say."""
+
+NO_URLS = [
+    "file:///etc/passwd",
+    "/etc/passwd",
+    "../../etc/passwd",
+    "concat:http://127.0.0.1:{port}/|http://127.0.0.1:{port}/",
+    "subfile:,start,0,end,9,,:http://127.0.0.1:{port}/",
+    "gopher://127.0.0.1:{port}/_GET",
+    "ftp://127.0.0.1:{port}/",
+    "crypto:http://127.0.0.1:{port}/",
+    "hls+http://127.0.0.1:{port}/",
     "http://user:password@127.0.0.1:{port}/",
     "http://example.com@127.0.0.1:{port}/",
     "http://127.0.0.1:{port}\\@example.com/",
@@ -133,14 +142,61 @@ FORBIDDEN = [
     "data:video/mp4",
     "data:,x",
 ]
+"""Refused as they are written."""
 
 
-@pytest.mark.parametrize("url", FORBIDDEN)
-async def test_forbidden(canary: Canary, tmp_path: Path, url: str) -> None:
-    with pytest.raises((InputError, MediaError)):
-        await fetch(url.replace("{port}", str(canary.port)), tmp_path / "video", Allowed())
-    assert canary.paths == []
+class Ear:
+    """Listens at `port` of each of `hosts`, and counts who connects, whatever they say then."""
+
+    def __init__(self) -> None:
+        self.hosts: list[str] = []
+        self.port = self.heard = 0
+
+    def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.heard += 1
+        writer.close()
+
+
+@pytest.fixture
+async def ear() -> AsyncIterator[Ear]:
+    made = Ear()
+    async with contextlib.AsyncExitStack() as stack:
+        for host in ("127.0.0.1", "::1"):
+            try:
+                server = await asyncio.start_server(made, host, made.port)
+            except OSError:
+                assert made.hosts  # a machine without IPv6
+                continue
+            await stack.enter_async_context(server)
+            made.hosts.append(host)
+            made.port = server.sockets[0].getsockname()[1]
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("why", "url"),
+    [
+        *(("is at an address that is not public", url) for url in PRIVATE),
+        *(("not public|names no host that may be asked|no such name", url) for url in ODD),
+        *(("the video's URL|the data: URL", url) for url in NO_URLS),
+    ],
+)
+async def test_forbidden(ear: Ear, tmp_path: Path, why: str, url: str) -> None:
+    with pytest.raises((InputError, MediaError), match=why):
+        await fetch(url.replace("{port}", str(ear.port)), tmp_path / "video", Allowed())
+    await asyncio.sleep(0.05)  # for who has connected to be noticed
+    assert ear.heard == 0
     assert not (tmp_path / "video").exists()
+
+
+async def test_the_ear_hears(ear: Ear, tmp_path: Path) -> None:
+    """Or nothing above would say anything: where the operator allows it, they do connect."""
+    allowed = Allowed(["127.0.0.0/8", "::1"])
+    for host in ear.hosts:
+        before, name = ear.heard, f"[{host}]" if ":" in host else host
+        with pytest.raises(MediaError, match="cannot be fetched"):
+            await fetch(f"http://{name}:{ear.port}/", tmp_path / "video", allowed)
+        assert ear.heard > before
 
 
 @pytest.mark.parametrize(

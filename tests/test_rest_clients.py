@@ -2,11 +2,13 @@
 that makes up requests from its OpenAPI document."""
 
 import asyncio
+import base64
 import json
 import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +26,46 @@ NODE = """
 const fs = require('fs');
 const axios = require('axios');
 (async function () {
-  for (const [url, data, headers] of JSON.parse(fs.readFileSync(0, 'utf8'))) {
+  for (const { method, url, data, headers, bytes } of JSON.parse(fs.readFileSync(0, 'utf8'))) {
+    const more = bytes ? { responseType: 'arraybuffer' } : {};
     let answer;
     try {
-      answer = await axios.post(url, data, { headers, responseType: 'arraybuffer' });
+      answer = method === 'post'
+        ? await axios.post(url, data, { headers, ...more })
+        : await axios.get(url, { headers, ...more });
     } catch (error) {
       answer = error.response;
     }
+    const isParsed = !bytes && typeof answer.data === 'object';
+    const body = Buffer.from(isParsed ? JSON.stringify(answer.data) : answer.data);
     console.log(JSON.stringify([
       answer.status, answer.headers['x-remaining-credits'],
-      answer.headers['content-type'], Buffer.from(answer.data).toString('base64'),
+      answer.headers['content-type'], body.toString('base64'),
     ]));
   }
 })();
 """
+"""`bytes`: as who wants the video has to ask for it; else as the hosted service documents the call,
+with axios's defaults, which read JSON and take a video for text."""
 
 PYTHON = """
 import base64, json, sys
 import requests
-for url, data, headers in json.load(sys.stdin):
-    if isinstance(data, str):
-        answer = requests.post(url, data=data, headers=headers)
+for call in json.load(sys.stdin):
+    url, data, headers = call["url"], call["data"], call["headers"]
+    if call["method"] == "get":
+        answer = requests.get(url, headers=headers)
+    elif isinstance(data, str):
+        answer = requests.post(url, headers=headers, data=data)
     else:
-        answer = requests.post(url, json=data, headers=headers)
+        answer = requests.post(url, headers=headers, json=data)
     content = base64.b64encode(answer.content).decode()
     left, kind = answer.headers["x-remaining-credits"], answer.headers["content-type"]
     print(json.dumps([answer.status_code, left, kind, content]))
 """
+
+JSON = {"content-type": "application/json"}
+"""The documented call names it, where `json=` and axios would do so by themselves."""
 
 
 @pytest.fixture(scope="session")
@@ -63,26 +78,39 @@ def axios() -> list[str]:
 
 @pytest.fixture
 async def files(tmp_path: Path) -> AsyncIterator[str]:
-    """A web server with `drawn.mp4`, `huge.mp4` of pictures that are too large, and no video."""
+    """A web server with `walk.mkv` of a person, `drawn.mp4`, `huge.mp4` of pictures that are too
+    large, and no video."""
     folder = tmp_path / "files"
     folder.mkdir()
     clips.make(folder / "drawn.mp4", count=12, audio="aac")
+    clips.beginning(clips.VIDEO / "webcam" / "walk.mkv", folder / "walk.mkv", 0.5)
     clips.make(folder / "huge.mp4", count=1, width=4400, height=2304)
     (folder / "text.mp4").write_text("no video")
     async with serving(folder) as url:
         yield url
 
 
-async def calls(command: list[str], given: list[Any]) -> list[tuple[int, str, str, bytes]]:
-    """What the client got for each: status, credits, type and body."""
-    import base64
+@dataclass(frozen=True)
+class Call:
+    """One request; the same for both clients."""
 
+    status: int
+    url: str
+    data: Any
+    headers: dict[str, str]
+    method: str = "post"
+    bytes: bool = False
+
+
+async def answers_of(command: list[str], calls: list[Call]) -> list[tuple[int, str, str, bytes]]:
+    """What the client got for each: status, credits, type and body."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
-    output, _ = await asyncio.wait_for(process.communicate(json.dumps(given).encode()), 120)
+    given = json.dumps([asdict(call) for call in calls]).encode()
+    output, _ = await asyncio.wait_for(process.communicate(given), 180)
     answers = [json.loads(line) for line in output.splitlines()]
-    assert len(answers) == len(given)
+    assert len(answers) == len(calls)
     return [(*answer[:3], base64.b64decode(answer[3])) for answer in answers]
 
 
@@ -102,32 +130,42 @@ async def test_every_answer(client: str, axios: list[str], files: str, tmp_path:
     try:
         key = server.keys("create", "mine", "--credits", "60")
         poor = server.keys("create", "poor", "--credits", "0.1")
+        spent = server.keys("create", "spent", "--minutes-a-day", "0")
         url = f"{server.base}/v1/sam-v2-video"
+        # As the hosted service documents it, but for the video's address.
+        man = {"input_video": f"{files}/walk.mkv", "prompt": "man", "overlay_mask": True}
         good = {"input_video": f"{files}/drawn.mp4", "coordinates": "[60,60]", "overlay_mask": True}
+        masks = {**good, "prompt": "object", "overlay_mask": False}
         mine = {"x-api-key": key}
-        table: list[tuple[int, str, Any, dict[str, str]]] = [
-            (200, url, good, mine),
-            (200, url, {**good, "prompt": "object", "overlay_mask": False}, mine),
-            (400, url, {"input_video": good["input_video"]}, mine),
-            (400, url, "{", {**mine, "content-type": "application/json"}),
-            (401, url, good, {}),
-            (401, url, good, {"x-api-key": "wrong"}),
-            (404, f"{server.base}/v1/sam-v9", good, mine),
-            (406, url, good, {"x-api-key": poor}),
-            (413, url, {**good, "input_video": f"{files}/huge.mp4"}, mine),
-            (415, url, "text", {**mine, "content-type": "text/plain"}),
-            (422, url, {**good, "prompt": "zebra"}, mine),
-            (422, url, {**good, "input_video": f"{files}/text.mp4"}, mine),
+        foreign = {"origin": "https://elsewhere.example"}
+        table = [
+            Call(200, url, man, {**mine, **JSON}),
+            Call(200, url, good, mine, bytes=True),
+            Call(200, url, masks, mine, bytes=True),
+            Call(400, url, {"input_video": man["input_video"]}, mine),
+            Call(400, url, "{", {**mine, **JSON}),
+            Call(401, url, man, {}),
+            Call(401, url, man, {"x-api-key": "wrong"}),
+            Call(403, url, man, foreign),
+            Call(404, f"{server.base}/v1/sam-v9", man, mine),
+            Call(405, url, None, mine, method="get"),
+            Call(406, url, man, {"x-api-key": poor}),
+            Call(413, url, {**man, "input_video": f"{files}/huge.mp4"}, mine),
+            Call(415, url, "text", {**mine, "content-type": "text/plain"}),
+            Call(422, url, {**man, "prompt": "zebra"}, mine),
+            Call(422, url, {**man, "input_video": f"{files}/text.mp4"}, mine),
+            Call(429, url, man, {"x-api-key": spent}),
         ]
-        answers = await calls(command, [row[1:] for row in table])
+        answers = await answers_of(command, table)
         found = [answer[0] for answer in answers]
-        assert found == [row[0] for row in table], [a[3] for a in answers if a[0] != 200]
+        assert found == [call.status for call in table], [a[3] for a in answers if a[0] != 200]
         for status, left, kind, body in answers:
             assert kind.startswith("video/mp4" if status == 200 else "application/json")
-            assert float(left) <= 60
+            assert float(left) <= 60 or status == 429
             if status != 200:
                 assert set(json.loads(body)["error"]) == {"code", "message"}
-        for _, _, _, body in answers[:2]:
+        assert b"ftyp" in answers[0][3][:16]  # a video, if read as text
+        for _, _, _, body in answers[1:3]:
             path = tmp_path / "answer.mp4"
             path.write_bytes(body)
             streams = probed(path)
@@ -139,7 +177,7 @@ async def test_every_answer(client: str, axios: list[str], files: str, tmp_path:
 
         # A fault of the server has an id, under which its log says why.
         (tmp_path / "data" / "jobs").rename(tmp_path / "data" / "gone")
-        ((status, _, _, body),) = await calls(command, [(url, good, mine)])
+        ((status, _, _, body),) = await answers_of(command, [Call(500, url, man, mine)])
         (tmp_path / "data" / "gone").rename(tmp_path / "data" / "jobs")
         message = json.loads(body)["error"]["message"]
         assert status == 500

@@ -52,8 +52,19 @@ async (url) => {
 """The picture after half a second, when the square is in the middle."""
 
 
+def called(server, path, overlay):
+    """The hosted call's answer: the bytes of a video."""
+    with path.open("rb") as file:
+        fields = {"coordinates": "[60,60]", "overlay_mask": str(overlay).lower()}
+        answer = requests.post(
+            f"{server.url}/v1/sam-v2-video", files={"input_video": file}, data=fields, timeout=90
+        )
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
 def work(server, path):
-    """Urls of a job's results, and the hosted call's answer as a file's bytes."""
+    """Urls of a job's results."""
     with path.open("rb") as file:
         fields = {"prompts": '[{"point": [60, 60]}]', "exports": "video,mask,cutout"}
         answer = requests.post(f"{server.url}/jobs", files={"input": file}, data=fields, timeout=60)
@@ -71,19 +82,24 @@ def test_chromium_plays_the_results(server, launch, tmp_path):
     clip = drawn_clips.make(tmp_path / "drawn.mp4", count=COUNT, audio="aac")
     results = work(server, clip)
     page = launch().new_page()
+    # Under the page's own address, which is all that it may play from.
+    for name, overlay in (("called-overlay.mp4", True), ("called-mask.mp4", False)):
+        results[name] = f"{server.url}/{name}"
+        (tmp_path / name).write_bytes(called(server, clip, overlay))
+        page.route(results[name], lambda route, name=name: route.fulfill(path=tmp_path / name))
     page.goto(server.url)
-    for name in ("video.mp4", "mask.mp4", "cutout.webm"):
-        found = page.evaluate(PLAY, results[name])
+    for name, url in results.items():
+        found = page.evaluate(PLAY, url)
         assert found["size"] == [160, 120]
         assert found["duration"] == pytest.approx(COUNT * 1001 / 30000, abs=0.1)
         assert found["currentTime"] == pytest.approx(found["duration"], abs=0.05)
         assert found["corrupted"] == 0
         inside, outside = found["inside"], found["outside"]
         match name:
-            case "video.mp4":
+            case "video.mp4" | "called-overlay.mp4":
                 assert max(inside[:3]) - min(inside[:3]) > 30  # the tint
                 assert max(outside[:3]) - min(outside[:3]) < 60
-            case "mask.mp4":
+            case "mask.mp4" | "called-mask.mp4":
                 assert min(inside[:3]) > 225
                 assert max(outside[:3]) < 30
             case "cutout.webm":

@@ -297,8 +297,15 @@ RECORD_FRAGMENT = 2.0
 RECORD_SECONDS = 600.0
 """A recording goes on in another file after so long."""
 
+RECORD_SOUND = 250
+"""Frames of sound, of 20 ms, that wait for the picture that they are written with: five seconds, in
+which a disk that is slow may catch up."""
+
+RECORD_SOUND_WAIT = 0.5
+"""For the first sound of what says that it has some: a file that is begun has to know."""
+
 RECORD_BYTES = 20 * 1024**3
-"""A camera's recordings together; the oldest make room."""
+"""A camera's recordings together, and those of all sessions; the oldest make room."""
 
 RECORD_FREE = 256 * 1024**2
 """Left free on the disk, for the system it belongs to."""

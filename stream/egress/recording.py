@@ -1,4 +1,4 @@
-"""Records a session's composited pictures into files that a crash leaves readable.
+"""Records a session's composited pictures and its sound into files that a crash leaves readable.
 
 MP4 in fragments (ISO/IEC 14496-12, 8.8): each begins with a key frame and is complete in itself,
 so a file that ends anywhere plays up to its last whole fragment.
@@ -10,16 +10,24 @@ import errno
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 from av.video.frame import PictureType
 
 from stream import media
 from stream.compose.planes import Planes
+from stream.egress.broadcast import Timeline
+from stream.egress.encoder import RATE
+from stream.egress.sound_clock import SoundClock
+from stream.egress.sound_track import NO_INTERLEAVING, SoundTrack
+from stream.egress.writer_messages import SoundFormat
 from stream.errors import MediaError
 from stream.frames import Frame
 from stream.limits import (
@@ -28,25 +36,43 @@ from stream.limits import (
     RECORD_FREE,
     RECORD_RETRY,
     RECORD_SECONDS,
+    RECORD_SOUND,
+    RECORD_SOUND_WAIT,
+    SOUND_SILENCE,
 )
 from stream.mailbox import MailboxClosedError
 from stream.session import Session
 
 log = logging.getLogger(__name__)
 
-OPTIONS = {"movflags": "+frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
+OPTIONS = {
+    "movflags": "+frag_keyframe+empty_moov+default_base_moof",
+    "flush_packets": "1",
+    **NO_INTERLEAVING,
+}
+
+
+class Timed(NamedTuple):
+    """Samples as SoundTrack takes them. pts: of the first, in units of 1/90000 s, on the pictures'
+    clock."""
+
+    pts: int
+    data: bytes
 
 
 class FragmentedFile:
     """One MP4 file that grows by fragments of RECORD_FRAGMENT seconds. Raises MediaError.
 
-    seconds: between its first and last picture. bytes: written so far.
+    Times are in units of 1/90000 s, by one clock. start: of its first picture. sound: of the track
+    beside the pictures, None without. seconds: between its first and last picture. bytes: written
+    so far.
     """
 
-    def __init__(self, path: Path, first: Frame) -> None:
+    def __init__(self, path: Path, first: Frame, start: int, sound: SoundFormat | None) -> None:
         self.path = path
         self.size = (first.width, first.height)
-        self._start, self._time_base = first.pts, first.time_base
+        self.sound = sound
+        self._start = start
         self._last = -1
         self._key = 0
         with _writing(path):
@@ -54,10 +80,11 @@ class FragmentedFile:
             _check_room(path.parent)
             self._container = av.open(media.url(path), "w", format="mp4", container_options=OPTIONS)
             self._stream = self._container.add_stream("libx264", rate=30)
+            self._track = None if sound is None else SoundTrack(self._container, sound)
         context = self._stream.codec_context
         context.width, context.height = (side + side % 2 for side in self.size)
         context.pix_fmt = "yuv420p"
-        context.time_base = self._time_base
+        context.time_base = Fraction(1, RATE)
         context.gop_size = 10_000  # key frames are asked for, by time
         context.max_b_frames = 0
         source = first.picture
@@ -68,7 +95,7 @@ class FragmentedFile:
 
     @property
     def seconds(self) -> float:
-        return float(max(self._last, 0) * self._time_base)
+        return max(self._last, 0) / RATE
 
     @property
     def bytes(self) -> int:
@@ -77,20 +104,24 @@ class FragmentedFile:
         except OSError:
             return 0
 
-    def write(self, frame: Frame) -> None:
-        """Append a picture of the file's size; one that is not later than the last is left out."""
-        pts = frame.pts - self._start
-        if pts <= self._last:
-            return
+    def hear(self, sound: Timed) -> None:
+        """Append samples of the file's format."""
+        if self._track is not None:
+            with _writing(self.path):
+                self._container.mux(self._track.packets(sound.pts - self._start, sound.data))
+
+    def write(self, frame: Frame, pts: int) -> None:
+        """Append a picture of the file's size, later than the last."""
+        pts -= self._start
         width, height = (side + side % 2 for side in self.size)
         picture = frame.picture.reformat(width, height, "yuv420p")
         if picture is frame.picture:  # others encode it too: its times and type are not ours
             picture = _twin(picture)
-        is_key = self._last < 0 or (pts - self._key) * self._time_base >= RECORD_FRAGMENT
+        is_key = self._last < 0 or pts - self._key >= RECORD_FRAGMENT * RATE
         if is_key:
             self._key = pts
         picture.pict_type = PictureType.I if is_key else PictureType.NONE
-        picture.pts, picture.time_base = pts, self._time_base
+        picture.pts, picture.time_base = pts, Fraction(1, RATE)
         with _writing(self.path):
             self._container.mux(self._stream.encode(picture))
         self._last = pts
@@ -100,6 +131,8 @@ class FragmentedFile:
             try:
                 if self._last >= 0:
                     self._container.mux(self._stream.encode(None))
+                    if self._track is not None:
+                        self._container.mux(self._track.flush())
             finally:
                 self._container.close()
 
@@ -107,12 +140,15 @@ class FragmentedFile:
 class Recording:
     """Records until closed, one file after the other in `folder`; the oldest make room.
 
-    A full disk, or one that fails, stops it for RECORD_RETRY seconds, and the state says so.
+    all_of: the folder in which the files together may take RECORD_BYTES; None: `folder`.
+    A full disk, or one that fails, stops it for RECORD_RETRY seconds, and the state says so. When
+    sound begins, it goes on in another file, which has some.
     """
 
-    def __init__(self, session: Session, folder: Path) -> None:
+    def __init__(self, session: Session, folder: Path, all_of: Path | None = None) -> None:
         self._session = session
         self._folder = folder
+        self._all_of = all_of or folder
         self._frames = session.watch()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._file: FragmentedFile | None = None
@@ -120,13 +156,21 @@ class Recording:
         self._files = 0
         self._error = ""
         self._retry_at = 0.0
+        self._began = time.monotonic()
+        self._timeline = Timeline()
+        self._clock = SoundClock()
+        self._sounds: deque[Timed] = deque(maxlen=RECORD_SOUND)
+        self._sound: SoundFormat | None = None
+        self._heard = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        self._session.listen(self._hear)
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
         """Finish the file."""
+        self._session.unlisten(self._hear)
         self._session.unwatch(self._frames)
         if self._task is not None:
             self._task.cancel()
@@ -143,6 +187,7 @@ class Recording:
             "reason": self._error,
             "file": file.path.name if file else None,
             "seconds": round(file.seconds, 1) if file else 0.0,
+            "sound": file is not None and file.sound is not None,
             "pictures": self._written,
             "dropped": self._frames.dropped,
             "files": self._files,
@@ -155,15 +200,52 @@ class Recording:
                 frame = await self._frames.get()
             except MailboxClosedError:
                 return
-            if time.monotonic() < self._retry_at:
+            pts = self._timeline.place(frame)
+            self._clock.picture(pts, frame.received)
+            sounds = self._sounds_until(pts)
+            if time.monotonic() < self._retry_at or self._waits_for_sound():
                 continue
             try:
-                await loop.run_in_executor(self._thread, self._write, frame)
+                await loop.run_in_executor(
+                    self._thread, self._write, frame, pts, sounds, self._format()
+                )
             except MediaError as error:
                 self._fail(str(error))
             except Exception:
                 log.exception("recording into %s failed", self._folder)
                 self._fail("the encoder failed; the server's log says why")
+
+    def _hear(self, sound: av.AudioFrame, arrived: float) -> None:
+        self._heard = time.monotonic()
+        format = SoundFormat(sound.sample_rate, sound.layout.nb_channels)
+        if format != self._sound:
+            self._sound = format
+            self._sounds.clear()
+        assert sound.pts is not None
+        assert sound.time_base is not None
+        pts = self._clock.sound(float(sound.pts * sound.time_base), arrived)
+        if pts is not None:
+            self._sounds.append(Timed(pts, sound.to_ndarray().tobytes()))
+
+    def _sounds_until(self, pts: int) -> list[Timed]:
+        """What is to be written before the picture of this time."""
+        found = []
+        while self._sounds and self._sounds[0].pts <= pts:
+            found.append(self._sounds.popleft())
+        return found
+
+    def _format(self) -> SoundFormat | None:
+        """Of the sound that a file is to have: it keeps what it has while none comes."""
+        if time.monotonic() - self._heard < SOUND_SILENCE:
+            return self._sound
+        return self._file.sound if self._file else None
+
+    def _waits_for_sound(self) -> bool:
+        return (
+            self._sound is None
+            and self._session.has_sound
+            and time.monotonic() - self._began < RECORD_SOUND_WAIT
+        )
 
     def _fail(self, why: str) -> None:
         if not self._error:
@@ -172,17 +254,24 @@ class Recording:
         self._retry_at = time.monotonic() + RECORD_RETRY
         self._file = None  # closing it would only fail again; what is written stays readable
 
-    def _write(self, frame: Frame) -> None:
+    def _write(
+        self, frame: Frame, pts: int, sounds: Sequence[Timed], format: SoundFormat | None
+    ) -> None:
         file = self._file
+        if file is not None and file.sound == format:
+            for sound in sounds:
+                file.hear(sound)
         if file is not None and (
-            file.size != (frame.width, frame.height) or file.seconds >= RECORD_SECONDS
+            file.size != (frame.width, frame.height)
+            or file.sound != format
+            or file.seconds >= RECORD_SECONDS
         ):
             self._close_file()
         if self._file is None:
-            make_room(self._folder, RECORD_BYTES)
-            self._file = FragmentedFile(_free_name(self._folder), frame)
+            make_room(self._all_of, RECORD_BYTES)
+            self._file = FragmentedFile(_free_name(self._folder), frame, pts, format)
             self._files += 1
-        self._file.write(frame)
+        self._file.write(frame, pts)
         self._written += 1
         self._error = ""
 
@@ -195,7 +284,8 @@ class Recording:
 def make_room(folder: Path, limit: int) -> None:
     """Remove the oldest recordings until those in the folder take at most `limit` bytes."""
     with contextlib.suppress(OSError):
-        files = sorted(folder.glob("*.mp4"))  # their names are their times
+        # Their names are their times.
+        files = sorted(folder.rglob("*.mp4"), key=lambda file: file.name)
         sizes = [file.stat().st_size for file in files]
         total = sum(sizes)
         for file, size in zip(files, sizes, strict=True):

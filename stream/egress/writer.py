@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 
 from stream.egress.encoder import RATE
 from stream.egress.publication import Failure, classify
-from stream.egress.sound import AAC_RATES, BIT_RATE, OPUS_RATE
+from stream.egress.sound_track import NO_INTERLEAVING, SoundTrack
 from stream.egress.target import Kind
 from stream.egress.writer_messages import (
     Closed,
@@ -31,13 +30,11 @@ from stream.egress.writer_messages import (
     Ready,
     Report,
     Sound,
-    SoundFormat,
     Written,
     encode,
     read_order,
 )
 from stream.limits import PUBLISH_BUFFER, PUBLISH_OPEN, PUBLISH_SILENCE
-from stream.media import AudioPacket
 from stream.parent import end_with_parent
 
 FORMATS = {Kind.RTSP: "rtsp", Kind.RTMP: "flv", Kind.SRT: "mpegts"}
@@ -50,19 +47,10 @@ OPTIONS = {
     Kind.SRT: {},
 }
 
-NO_INTERLEAVING = {"max_interleave_delta": "1"}
-"""Microseconds by which a picture may be ahead of the sound: else FFmpeg keeps pictures back, up to
-ten seconds of them, until there is sound to go between. As it is, one waits for the next of
-either."""
-
 LONGEST_CALL = math.ceil(PUBLISH_OPEN) + 2
 """Seconds after which the kernel ends this process in the middle of a call: PyAV 18 connects, and
 says goodbye, with Python's lock held, so that no thread here could. The server is quicker, if it is
 there."""
-
-SLACK = RATE // 100
-"""By which sound may begin before the end of what was written. A clock that follows another moves
-by far less at once; more would be heard twice."""
 
 SYSTEM_ERRORS = 200
 """Numbers above are FFmpeg's own."""
@@ -132,35 +120,6 @@ class Output:
             self._size, self._began, self._last = size, picture.pts, -1
             container.start_encoding()
         bound_sockets()
-
-
-class SoundTrack:
-    """AAC beside the pictures of one connection: RTMP knows hardly another, RTSP's servers all
-    pass it on."""
-
-    def __init__(self, container: "av.container.OutputContainer", format: SoundFormat) -> None:
-        self.format = format
-        self._layout = "mono" if format.channels == 1 else "stereo"
-        rate = format.rate if format.rate in AAC_RATES else OPUS_RATE
-        stream = container.add_stream("aac", rate=rate)
-        assert isinstance(stream, av.AudioStream)
-        stream.layout = self._layout
-        stream.bit_rate = BIT_RATE // 2 if format.channels == 1 else BIT_RATE
-        self._stream = stream
-        self._end = 0
-
-    def packets(self, pts: int, data: bytes) -> list[AudioPacket]:
-        """What to write for samples that begin at `pts`, counted from the connection's first
-        picture. What would sound earlier than what was written is left out."""
-        if pts < self._end - SLACK:
-            return []
-        samples = np.frombuffer(data, np.int16)
-        frame = av.AudioFrame.from_ndarray(samples[None], "s16", self._layout)
-        frame.sample_rate = self.format.rate
-        frame.pts, frame.time_base = pts, Fraction(1, RATE)
-        self._end = pts + frame.samples * RATE // frame.sample_rate
-        # The encoder begins before the first sample, which a network's muxers cannot say.
-        return [packet for packet in self._stream.encode(frame) if (packet.pts or 0) >= 0]
 
 
 def bound_sockets() -> None:

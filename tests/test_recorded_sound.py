@@ -1,0 +1,124 @@
+"""Recordings with sound: in step by their own times, across reconnects, and after a crash."""
+
+import asyncio
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from camera_server import Http, add_camera, state, until
+from rtsp_camera import Camera, missing, write_streams, write_talk
+from test_publish import apart, onsets
+
+import stream.egress.recording
+
+IN_STEP = 0.060
+"""Seconds: two pictures."""
+
+
+class Recorded:
+    """When the pictures of a recording flash and when it beeps, by its own times; and the times of
+    its pictures and of its sound."""
+
+    def __init__(self, path: Path) -> None:
+        bright, loud = [], []
+        self.pictures: list[float] = []
+        self.sounds: list[float] = []
+        with av.open(str(path)) as file:
+            self.codecs = [stream.codec_context.name for stream in file.streams]
+            for frame in file.decode():
+                assert frame.pts is not None
+                assert frame.time_base is not None
+                seconds = float(frame.pts * frame.time_base)
+                if isinstance(frame, av.VideoFrame):
+                    self.pictures.append(seconds)
+                    if frame.to_ndarray(format="gray").mean() > 120:
+                        bright.append(seconds)
+                elif isinstance(frame, av.AudioFrame):
+                    self.sounds.append(seconds)
+                    levels = np.abs(frame.to_ndarray()[0])
+                    if levels.max() > 0.1:
+                        loud.append(seconds + int(np.argmax(levels > 0.05)) / frame.sample_rate)
+        self.flashes, self.beeps = onsets(bright), onsets(loud)
+
+    def is_in_step(self) -> None:
+        print(f"\nsound {apart(self.flashes, self.beeps) * 1e3:+.0f} ms after the picture")
+        assert abs(apart(self.flashes, self.beeps)) < IN_STEP
+
+
+async def recorded_for(http: Http, name: str, seconds: float) -> None:
+    for _ in range(1200):
+        recording = (await state(http, name))["recording"]
+        if recording["sound"] and recording["seconds"] > seconds:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(recording)
+
+
+async def test_a_growing_file_has_its_sound_in_step(
+    http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream.egress.recording, "RECORD_FRAGMENT", 0.5)
+    film = str(write_talk(tmp_path / "talk.mp4", seconds=20))
+    await add_camera(http, name="film", url=film, effect="none", record=True)
+    await recorded_for(http, "film", 6)
+    [path] = (tmp_path / "recordings" / "film").glob("*.mp4")
+    growing = tmp_path / "as-after-a-crash.mp4"
+    growing.write_bytes(path.read_bytes())
+    found = Recorded(growing)
+    assert found.codecs == ["h264", "aac"]
+    assert found.pictures[-1] > 4
+    found.is_in_step()
+    async with http.delete("/cameras/film/recording") as response:
+        assert response.status == 204
+    found = Recorded(path)
+    found.is_in_step()
+    assert abs(found.pictures[-1] - found.sounds[-1]) < 0.3
+    assert np.diff(found.sounds)[1:] == pytest.approx(1024 / 48_000, abs=0.002)
+
+
+async def test_a_camera_that_comes_back_is_recorded_with_the_right_times(
+    http: Http, tmp_path: Path
+) -> None:
+    assert not missing(), missing()
+    camera = Camera(write_streams(tmp_path))
+    camera.start()
+    try:
+        await add_camera(http, name="door", url=camera.url("aac"), effect="none", record=True)
+        await recorded_for(http, "door", 4)
+        camera.kill()
+        await until(http, "door", state="waiting")
+        before = (await state(http, "door"))["recording"]["seconds"]
+        camera.start()
+        await until(http, "door", state="live")
+        await recorded_for(http, "door", before + 5)
+    finally:
+        camera.kill()
+    assert (await http.delete("/cameras/door")).status == 204
+    [path] = (tmp_path / "recordings" / "door").glob("*.mp4")
+    found = Recorded(path)
+    gap = int(np.argmax(np.diff(found.pictures)))
+    left, back = found.pictures[gap : gap + 2]
+    assert back - left > 0.3
+    print(f"\naway for {back - left:.2f} s")
+    for begin, end in ((0.0, left), (back, found.pictures[-1])):
+        flashes = [time for time in found.flashes if begin + 0.2 < time < end - 0.2]
+        beeps = [time for time in found.beeps if begin - 0.2 < time < end + 0.2]
+        off = [min((beep - flash for beep in beeps), key=abs) for flash in flashes]
+        print(f"sound {np.median(off) * 1e3:+.0f} ms after the picture")
+        assert len(off) > 1
+        assert abs(float(np.median(off))) < IN_STEP
+    silent = [time for time in found.sounds if left + 0.3 < time < back - 0.1]
+    assert not silent, "nor is there sound where there was none"
+
+
+async def test_a_silent_camera_is_recorded_without(http: Http, clip: Path, tmp_path: Path) -> None:
+    await add_camera(http, name="film", url=str(clip), effect="none", record=True)
+    await until(http, "film", sound="")
+    for _ in range(400):
+        if (await state(http, "film"))["recording"]["seconds"] > 1:
+            break
+        await asyncio.sleep(0.05)
+    assert (await http.delete("/cameras/film")).status == 204
+    [path] = (tmp_path / "recordings" / "film").glob("*.mp4")
+    assert Recorded(path).codecs == ["h264"]

@@ -7,23 +7,25 @@ import { Stack } from "./stack.js";
 
 const EFFECTS = {
   none: { name: "Original", uses: [] },
-  overlay: { name: "Highlight", uses: ["strength"] },
+  overlay: { name: "Highlight", uses: ["strength", "colour", "own-colours", "target"] },
   blur: { name: "Blur background", uses: ["strength", "target"] },
-  picture: { name: "New background", uses: ["backgrounds", "fit", "target"] },
+  picture: { name: "New background", uses: ["backgrounds", "fit", "position", "target"] },
   colour: { name: "Plain background", uses: ["colour", "target"] },
   cutout: { name: "Cut out", uses: ["target"] },
-  contour: { name: "Outline", uses: ["strength"] },
-  glow: { name: "Glow", uses: ["strength"] },
+  contour: { name: "Outline", uses: ["strength", "colour", "own-colours"] },
+  glow: { name: "Glow", uses: ["strength", "colour", "own-colours"] },
   mask: { name: "Mask", uses: [] },
   alpha: { name: "Picture and mask", uses: [] },
-  video: { name: "Moving background", uses: ["backgrounds", "fit", "target"] },
+  video: { name: "Moving background", uses: ["backgrounds", "fit", "position", "target"] },
   pixelate: { name: "Pixelate", uses: ["strength", "target"] },
   spotlight: { name: "Spotlight", uses: ["strength", "target"] },
   desaturate: { name: "Grey", uses: ["strength", "target"] },
   erase: { name: "Erase", uses: [] },
 };
 const SHOW = ["picture", "video"]; // those that show a background picture
-const CONTROLS = ["strength", "colour", "backgrounds", "target", "fit"];
+const CONTROLS = ["strength", "colour", "own-colours", "backgrounds", "target", "fit", "position"];
+const GREEN = "#00b140"; // as the server's usual colour
+const MIDDLE = [0.5, 0.5];
 const TARGETS = { object: "on objects", background: "on background", both: "on all" };
 const PACE = 80; // milliseconds between two messages while a slider is dragged
 
@@ -36,6 +38,8 @@ export class Effects extends EventTarget {
   #hint = document.querySelector("#effects-hint");
   #strength = document.querySelector("#strength");
   #colour = document.querySelector("#colour");
+  #ownColours = document.querySelector("#own-colours");
+  #position = [document.querySelector("#across"), document.querySelector("#down")];
   #selects = {
     target: document.querySelector("#target"),
     fit: document.querySelector("#fit"),
@@ -78,6 +82,14 @@ export class Effects extends EventTarget {
       this.#list.addEventListener(action, ({ detail }) => act(detail));
     }
     this.#colour.addEventListener("input", () => this.#choose({ colour: this.#colour.value }, PACE));
+    this.#ownColours.addEventListener("change", () => {
+      this.#choose({ colour: this.#ownColours.checked ? null : this.#colour.value });
+    });
+    for (const slider of this.#position) {
+      slider.addEventListener("input", () => {
+        this.#choose({ position: this.#position.map(({ value }) => Number(value)) }, PACE);
+      });
+    }
   }
 
   /** A new session says hello: offer what it has, and ask for what the person had chosen. */
@@ -109,7 +121,7 @@ export class Effects extends EventTarget {
 
   /** The effect in place `index` of the picker, from 0. */
   chooseByIndex(index) {
-    if (index < this.#names.length) this.#choose({ name: this.#names[index], target: null });
+    if (index < this.#names.length) this.#choose(fresh(this.#names[index]));
   }
 
   get #effect() {
@@ -194,7 +206,7 @@ export class Effects extends EventTarget {
     input.name = "effect";
     input.value = name;
     input.className = "visually-hidden";
-    input.addEventListener("change", () => this.#choose({ name, target: null }));
+    input.addEventListener("change", () => this.#choose(fresh(name)));
     const text = document.createElement("span");
     text.textContent = EFFECTS[name]?.name ?? name;
     tile.append(input, text);
@@ -208,7 +220,7 @@ export class Effects extends EventTarget {
   }
 
   #render() {
-    const { name, strength, colour, background } = this.#effect;
+    const { name, strength, colour, background, position } = this.#effect;
     for (const input of this.#group.querySelectorAll("input")) input.checked = input.value === name;
     const uses = name && this.#names.length ? (EFFECTS[name]?.uses ?? CONTROLS) : [];
     for (const control of CONTROLS) {
@@ -218,11 +230,19 @@ export class Effects extends EventTarget {
     for (const [key, select] of Object.entries(this.#selects)) {
       select.value = this.#effect[key] ?? select.options[0].value;
     }
-    if (colour) this.#colour.value = colour;
+    this.#colour.value = colour ?? GREEN;
+    this.#ownColours.checked = !colour;
+    for (const [axis, share] of (position ?? MIDDLE).entries()) this.#position[axis].value = share;
     this.#backgrounds.choose(background);
     this.#list.show(this.#names.length ? this.#stack.map(texts) : [], this.#at);
     this.#chosenObjects.show(this.#objects, this.#effect.objects, Boolean(name) && name !== "none");
   }
+}
+
+/** What choosing an effect's name changes: no colour of another effect becomes all objects'. */
+function fresh(name) {
+  const isPainted = EFFECTS[name]?.uses.includes("own-colours");
+  return { name, target: null, ...(isPainted ? { colour: null } : {}) };
 }
 
 /** An effect without what the server is to choose. */

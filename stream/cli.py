@@ -155,7 +155,11 @@ def _add_track(commands: "argparse._SubParsersAction[Parser]") -> None:
         "the first at the bottom; a FIELD is one of the options below for this effect alone",
     )
     look.add_argument("--strength", help="of most effects, 0 to 1 (default 0.5)")
-    look.add_argument("--colour", metavar="#RRGGBB", help="of the effect colour (default green)")
+    look.add_argument(
+        "--colour",
+        metavar="#RRGGBB",
+        help="of colour (default green), overlay, contour and glow (default: each object its own)",
+    )
     look.add_argument(
         "--background",
         metavar="NAME|FILE",

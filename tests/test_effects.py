@@ -37,7 +37,7 @@ def test_strength_must_be_a_share(strength):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "green", "#00b14", "#00b1400", "00b140", "#00b14g", "#00b140\n", 0, None]
+    "text", ["", "green", "#00b14", "#00b1400", "00b140", "#00b14g", "#00b140\n", 0, True]
 )
 def test_colour_must_be_six_hexadecimal_digits(text):
     with pytest.raises(EffectError, match="#rrggbb"):

@@ -26,6 +26,8 @@ CASES = {
     **{name: (Effect(name, background="still"),) for name in EFFECTS},
     "blur object": (Effect("blur", 1.0, target="object"),),
     "blur both": (Effect("blur", 0.0, target="both"),),
+    "overlay background": (Effect("overlay", 0.5, "#c02060", target="background"),),
+    "contour red": (Effect("contour", 0.5, "#c02060"),),
     "colour object": (Effect("colour", colour="#c02060", target="object"),),
     "pixelate background": (Effect("pixelate", 1.0, target="background"),),
     "desaturate object": (Effect("desaturate", 1.0, target="object"),),

@@ -77,7 +77,7 @@ def test_prompts_of_all_kinds() -> None:
         (prompts({"text": "person"}, exports=[["mask"]]), InputError),
         (prompts({"text": "person"}, effect="sparkle"), EffectError),
         (prompts({"text": "person"}, effect=[]), EffectError),
-        (prompts({"text": "person"}, effect={"name": "overlay", "target": "both"}), EffectError),
+        (prompts({"text": "person"}, effect={"name": "contour", "target": "both"}), EffectError),
         (prompts({"text": "person"}, effect=["none", "video"]), EffectError),
         (prompts({"text": "person"}, effect=["none"] * 9), LimitError),
         (prompts({"text": "person"}, effect={"name": ["blur"]}), EffectError),

@@ -29,7 +29,9 @@ def planes_of(*stack, **kind):
     return Planes.of(source), Planes.of(result)
 
 
-@pytest.mark.parametrize("name", ["blur", "pixelate", "desaturate", "spotlight", "colour"])
+@pytest.mark.parametrize(
+    "name", ["blur", "pixelate", "desaturate", "spotlight", "colour", "overlay"]
+)
 @pytest.mark.parametrize("target", ["object", "background", "both"])
 def test_target_is_changed_and_the_rest_is_bit_identical(name, target):
     before, after = planes_of(Effect(name, 1.0, target=target))
@@ -64,6 +66,40 @@ def test_contour_and_glow_leave_the_middle_and_the_far_alone():
         for area in (INSIDE, OUTSIDE):
             assert np.array_equal(before.y[area], after.y[area])
         assert not np.array_equal(before.y, after.y)
+
+
+RED = "#d02010"
+
+
+@pytest.mark.parametrize("target", ["object", "background", "both"])
+def test_overlay_takes_its_colour_to_its_target(target):
+    """Where all of a tint is there, and nowhere else, the colour is the tint's."""
+    _, after = planes_of(Effect("overlay", 1.0, RED, target=target))
+    _, wanted = planes_of(Effect("colour", 1.0, RED, target="both"))
+    for area, is_target in (
+        (CHROMA_INSIDE, target != "background"),
+        (CHROMA_OUTSIDE, target != "object"),
+    ):
+        assert np.array_equal(after.v[area], wanted.v[area]) == is_target
+
+
+@pytest.mark.parametrize("name", ["overlay", "contour", "glow"])
+def test_a_colour_that_is_given_is_every_objects(name):
+    both = masks(disc(0.25, 0.5, 0.1), disc(0.75, 0.5, 0.1), ids=(3, 8))
+    source = picture(640, 360)
+    for plane in Planes.of(source):
+        plane[...] = 128
+    _, given = planes_of(Effect(name, 1.0, RED), source=source, given=both)
+    _, own = planes_of(Effect(name, 1.0), source=source, given=both)
+    left, right = np.s_[:, :160], np.s_[:, 160:]
+    assert given.v[left].max() == given.v[right].max() > 150
+    assert own.v[left].max() != own.v[right].max()
+
+
+def test_a_background_without_a_colour_is_tinted_green():
+    _, usual = planes_of(Effect("overlay", 0.5, target="background"))
+    _, green = planes_of(Effect("overlay", 0.5, "#00b140", target="background"))
+    assert all(map(np.array_equal, usual, green))
 
 
 def test_desaturate_leaves_luma_and_spotlight_darkens():
@@ -172,9 +208,10 @@ def test_hiding_an_object_that_is_not_tracked_hides_all():
 
 @pytest.mark.parametrize("name", sorted(set(EFFECTS) - HIDING - {"mask", "alpha"}))
 def test_effects_that_hide_nothing_show_the_picture_without_objects(name):
-    if name in ("spotlight", "desaturate"):
-        before, after = planes_of(Effect(name), given=masks(EMPTY))
-        assert np.array_equal(before.y, after.y)
+    if name in ("overlay", "spotlight", "desaturate"):
+        for target in ("object", "background"):
+            before, after = planes_of(Effect(name, target=target), given=masks(EMPTY))
+            assert np.array_equal(before.y, after.y)
 
 
 def test_strength_may_change_at_any_picture_without_a_new_backdrop():
@@ -199,7 +236,7 @@ def test_stacks_that_make_no_sense_are_refused():
         check_stack((Effect(),) * 9)
     for effect, what in [
         (Effect("blur", target="sky"), "target"),
-        (Effect("overlay", target="background"), "always"),
+        (Effect("contour", target="background"), "always"),
         (Effect("blur", fit="stretch"), "fit"),
         (Effect("picture", position=(0.5, 1.5)), "position"),
         (Effect("picture", position=0.5), "position"),

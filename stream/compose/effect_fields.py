@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stream.compose.effects import Effect, Stack, check, check_stack
+from stream.compose.effects import GREEN, Effect, Stack, check, check_stack
 from stream.errors import EffectError, LimitError
 from stream.limits import MAX_EFFECTS
 
@@ -88,7 +88,7 @@ def told(effect: Effect) -> dict[str, Any]:
     return {
         "name": effect.name,
         "strength": effect.strength,
-        "colour": effect.colour,
+        "colour": effect.colour or (GREEN if effect.name == "colour" else None),
         "background": effect.background,
         **_unusual(effect),
     }

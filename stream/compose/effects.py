@@ -30,7 +30,7 @@ USUAL_TARGET = {
 
 EFFECTS = tuple(USUAL_TARGET)
 
-FIXED_TARGET = frozenset({"none", "overlay", "contour", "glow", "mask", "alpha", "erase"})
+FIXED_TARGET = frozenset({"none", "contour", "glow", "mask", "alpha", "erase"})
 """Effects that make sense on one target only."""
 
 HIDING = frozenset({"blur", "picture", "colour", "cutout", "video", "pixelate", "erase"})
@@ -38,6 +38,9 @@ HIDING = frozenset({"blur", "picture", "colour", "cutout", "video", "pixelate", 
 
 HIDES_BACKGROUND = frozenset(name for name in HIDING if USUAL_TARGET[name] == "background")
 """Those of HIDING that hide the background unless told otherwise."""
+
+GREEN = "#00b140"
+"""Where a colour is needed and none was given."""
 
 FITS = ("cover", "contain")
 
@@ -50,8 +53,8 @@ class Effect:
 
     strength: 0 to 1; how opaque a tint, how strong a blur, how large the pixels, how dark the
     rest, how grey.
-    colour: "#rrggbb", of the effects "colour" and "cutout"; of "contour", "glow" and "overlay"
-    every object has one of its own.
+    colour: "#rrggbb", of the effects "colour", "overlay", "contour" and "glow"; None: each object
+    has one of its own, and a background is GREEN.
     background: the name of the picture or video of the effects "picture" and "video".
     target: "object", "background" or "both"; None: the usual one.
     objects: ids of those that it is for; None: all.
@@ -61,7 +64,7 @@ class Effect:
 
     name: str = "overlay"
     strength: float = 0.5
-    colour: str = "#00b140"
+    colour: str | None = None
     background: str | None = None
     target: str | None = None
     objects: tuple[int, ...] | None = None
@@ -93,7 +96,7 @@ def check(effect: Effect) -> None:
         raise EffectError(f"effect {effect.name!r:.60} is unknown; known are {', '.join(EFFECTS)}")
     if not _is_share(effect.strength):
         raise EffectError(f"strength is {effect.strength!r}; wanted a number from 0 to 1")
-    if not (isinstance(effect.colour, str) and _COLOUR.fullmatch(effect.colour)):
+    if effect.colour is not None and not _is_colour(effect.colour):
         raise EffectError(f"colour is {effect.colour!r:.60}; wanted #rrggbb, like #00b140")
     if not (effect.background is None or isinstance(effect.background, str)):
         raise EffectError(f"background is {effect.background!r}; wanted a name")
@@ -129,6 +132,10 @@ def _check_objects(objects: Sequence[object] | None) -> None:
         raise EffectError(f"objects are {objects!r}; wanted 1 to {MAX_OBJECTS} numbers")
     if any(isinstance(id, bool) or not isinstance(id, int) or id < 0 for id in objects):
         raise EffectError(f"objects are {objects!r}; wanted whole numbers from 0")
+
+
+def _is_colour(text: object) -> bool:
+    return isinstance(text, str) and _COLOUR.fullmatch(text) is not None
 
 
 def _is_share(number: object) -> bool:

@@ -6,7 +6,7 @@ from stream.compose import looks, overlay, spill
 from stream.compose.blur import blurred
 from stream.compose.canvas import Canvas, inverse, scaled
 from stream.compose.colour_space import ColourSpace
-from stream.compose.effects import Effect
+from stream.compose.effects import GREEN, Effect
 from stream.compose.matte import Matte
 from stream.compose.palette import colour
 from stream.compose.planes import Planes
@@ -32,16 +32,15 @@ def draw(
     space = ColourSpace.of(picture)
     if effect.name == "none":
         return
-    if effect.name in PAINT:
+    if effect.name in PAINT and effect.on == "object":
         for id in view.ids(effect.objects):
             found = view.single(id)
             if found is not None and found.luma.any():
-                PAINT[effect.name](
-                    canvas.own(), found.luma, space.codes(colour(id)), effect.strength
-                )
+                codes = space.codes(effect.colour or colour(id))
+                PAINT[effect.name](canvas.own(), found.luma, codes, effect.strength)
     elif effect.name in ("mask", "alpha"):
         _show_matte(effect, canvas, view, space)
-    elif effect.name in ("spotlight", "desaturate"):
+    elif effect.name in ("overlay", "spotlight", "desaturate"):
         _change(effect, canvas, view, space)
     elif effect.on == "background":
         _hide_background(layer, canvas, view, space, pixel_aspect)
@@ -128,7 +127,10 @@ def _change(effect: Effect, canvas: Canvas, view: View, space: ColourSpace) -> N
     cutout = view.cutout(effect.objects)
     if cutout is None and effect.on != "both":
         return
-    if effect.name == "spotlight":
+    if effect.name == "overlay":
+        codes = space.codes(effect.colour or GREEN)
+        changed = looks.tinted(canvas.now, effect.strength, codes)
+    elif effect.name == "spotlight":
         changed = looks.dimmed(canvas.now, effect.strength, space.black)
     else:
         changed = looks.greyed(canvas.now, effect.strength)

@@ -38,18 +38,27 @@ def _blocks(plane: Plane, side: int) -> Plane:
 def dimmed(picture: Planes, strength: float, black: int) -> Planes:
     """With less light. black: luma's code for it."""
     keep = 1 - DARKEST * strength
-    y = cv2.convertScaleAbs(picture.y, alpha=keep, beta=black * (1 - keep))
-    return Planes(cast(Plane, y), *(_towards_grey(plane, keep) for plane in (picture.u, picture.v)))
+    return _towards(picture, (black, 128, 128), keep)
+
+
+def tinted(picture: Planes, strength: float, codes: tuple[int, int, int]) -> Planes:
+    """With so much of a colour. codes: its y, u and v."""
+    return _towards(picture, codes, 1 - strength)
 
 
 def greyed(picture: Planes, strength: float) -> Planes:
     """With less colour; luma is the picture's own."""
-    u, v = (_towards_grey(plane, 1 - strength) for plane in (picture.u, picture.v))
+    u, v = (_nearer(plane, 128, 1 - strength) for plane in (picture.u, picture.v))
     return Planes(picture.y, u, v)
 
 
-def _towards_grey(plane: Plane, keep: float) -> Plane:
-    return cast(Plane, cv2.convertScaleAbs(plane, alpha=keep, beta=128 * (1 - keep)))
+def _towards(picture: Planes, codes: tuple[int, int, int], keep: float) -> Planes:
+    y, u, v = (_nearer(plane, code, keep) for plane, code in zip(picture, codes, strict=True))
+    return Planes(y, u, v)
+
+
+def _nearer(plane: Plane, code: int, keep: float) -> Plane:
+    return cast(Plane, cv2.convertScaleAbs(plane, alpha=keep, beta=code * (1 - keep)))
 
 
 def silhouette(matte: Matte | None, like: Planes, black: int, white: int) -> Planes:

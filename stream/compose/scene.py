@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.compose.backdrop import BLACK, Backdrop, Colour, Still
-from stream.compose.effects import Effect, Stack
+from stream.compose.effects import GREEN, Effect, Stack
 from stream.compose.moving import Moving
 from stream.errors import EffectError
 
@@ -58,7 +58,7 @@ def _backdrop(effect: Effect, background: Picture | Video | None) -> Backdrop | 
             _check(background)
             return Still(background, effect.fit, effect.position)
         case "colour":
-            return Colour(effect.colour)
+            return Colour(effect.colour or GREEN)
         case "cutout":
             return Colour(BLACK)
         case _:

@@ -63,7 +63,11 @@ ONE_EFFECT: Schema = {
     "properties": {
         "name": {"type": "string", "enum": list(EFFECTS), "default": "overlay"},
         "strength": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.5},
-        "colour": {"type": "string", "pattern": "^#[0-9a-fA-F]{6}$"},
+        "colour": {
+            "type": ["string", "null"],
+            "pattern": "^#[0-9a-fA-F]{6}$",
+            "description": "of colour, overlay, contour and glow",
+        },
         "background": {"type": "string", "description": "a name from GET /backgrounds"},
         "target": {"type": "string", "enum": list(TARGETS)},
         "objects": {

@@ -2,7 +2,7 @@
 
 import cv2
 import pytest
-from measure import detail
+from measure import detail, tint
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -92,3 +92,33 @@ def test_an_effect_is_for_the_objects_that_are_checked(open_screen, webcam):
     page.locator(f"#for input[value='{board}']").press("Space")
     screen.until(lambda: rows(screen) == [f"1. Pixelate\nfor {board}", f"2. Outline\nfor {person}"])
     screen.save("stack-for")
+
+
+def test_a_colour_is_chosen_for_all_objects_and_a_place_for_the_background(open_screen, webcam):
+    screen = open_screen(webcam)
+    page = screen.page
+    screen.start()
+    screen.click(CHEST)
+    (person,) = screen.wait_objects(1)
+    own, red = screen.colour(person), "#d02010"
+    page.locator("#effects").get_by_text("Highlight").click()
+    page.locator("#strength").fill("1")
+    page.locator("#colour").fill(red)
+    assert not page.locator("#own-colours").is_checked()
+    screen.holds(lambda output, source: tint(output, source, CHEST, red) > 0.7, timeout=90)
+    page.locator("#own-colours").check()
+    screen.holds(lambda output, source: tint(output, source, CHEST, own) > 0.7, timeout=90)
+    page.select_option("#target", "background")
+    page.locator("#colour").fill(red)
+    screen.holds(lambda output, source: tint(output, source, BOARD_POINT, red) > 0.7, timeout=90)
+
+    page.locator("#effects").get_by_text("New background").click()
+    page.select_option("#fit", "contain")
+    page.locator("#down").press("End")
+
+    def stands_below(output, source):
+        side = output[:, : output.shape[1] // 8].mean(axis=(1, 2))  # beside the person
+        return side[: len(side) // 12].max() < 12 and side[-len(side) // 12 :].min() > 20
+
+    screen.holds(stands_below, timeout=90)
+    screen.save("position")

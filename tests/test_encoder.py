@@ -80,6 +80,14 @@ def test_vp8_follows_the_bitrate_with_one() -> None:
     assert not any(each.keyframe for each in soon_higher)
 
 
+def test_vp8_that_is_lowered_step_by_step_costs_one_keyframe_a_second() -> None:
+    made = encoder.make("VP8")
+    steps = (CAP, int(CAP * 0.75), int(CAP * 0.6))
+    pictures = [run(made, Target(bitrate, CAP), at, 1)[0] for at, bitrate in enumerate(steps)]
+    assert [each.keyframe for each in pictures] == [True, False, False]
+    assert run(made, Target(CAP // 3, CAP), 3, 1)[0].keyframe, "this cannot wait"
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_sizes_change_in_midstream(codec: str) -> None:
     made = encoder.make(codec)

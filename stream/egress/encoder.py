@@ -36,10 +36,11 @@ ENDLESS = 2**16
 STEADY = 0.05
 """Changes of the bitrate by less than this share are left out: every estimate is that uncertain."""
 
-VP8_LOWER, VP8_HIGHER, VP8_PAUSE = 0.8, 1.5, 2.0
+VP8_MUCH_LOWER, VP8_LOWER, VP8_HIGHER = 0.5, 0.8, 1.5
+VP8_SHORT_PAUSE, VP8_PAUSE = 1.0, 2.0
 """libvpx inside FFmpeg 8 takes no new bitrate: the encoder is made anew, which costs a keyframe.
 So only when the target falls below, or rises above, these shares; and not before a pause in
-seconds, unless it falls."""
+seconds, the short one where it falls, none where it falls much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +173,12 @@ class Vp8Encoder(_OneContext):
         if made is None or made.fast != target.fast:
             return True
         change = target.bitrate / made.bitrate
-        has_rested = time.monotonic() - self._made_at > VP8_PAUSE
-        return change < VP8_LOWER or (change > VP8_HIGHER and has_rested)
+        rested = time.monotonic() - self._made_at
+        return (
+            change < VP8_MUCH_LOWER
+            or (change < VP8_LOWER and rested > VP8_SHORT_PAUSE)
+            or (change > VP8_HIGHER and rested > VP8_PAUSE)
+        )
 
     def _open(self, width: int, height: int, target: Target) -> VideoCodecContext:
         rate = str(target.bitrate)

@@ -9,6 +9,7 @@ from stream.egress.encoder import Encoded
 from stream.frames import Frame
 from stream.limits import MAX_AGE, MAX_VIEWER_PICTURES
 from stream.mailbox import Mailbox
+from stream.metrics import FRAMES_DROPPED
 from stream.overload import Expected
 
 
@@ -85,7 +86,7 @@ class Viewer:
         if len(self._queue) >= MAX_VIEWER_PICTURES:
             self._start_afresh()
         if self._waits and (not keyframe or (is_slow and bits <= 0)):
-            self.dropped += 1
+            self._drop(1)
             if not is_slow or bits >= min(self._keyframe_size * 8, self.estimate):
                 self._ask()
             return
@@ -96,5 +97,9 @@ class Viewer:
 
     def _start_afresh(self, dropped: int = 0) -> None:
         """Drop what waits, after others that were, and go on with the next keyframe."""
-        self.dropped += dropped + self._queue.clear()
+        self._drop(dropped + self._queue.clear())
         self._waits = True
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        FRAMES_DROPPED["viewer"].inc(count)

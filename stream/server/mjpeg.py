@@ -22,6 +22,7 @@ from stream.limits import (
     READ_TIMEOUT,
 )
 from stream.mailbox import Mailbox, MailboxClosedError
+from stream.metrics import FRAMES_DROPPED
 from stream.server.drain import DRAIN
 from stream.session import Session
 
@@ -107,7 +108,7 @@ async def _next(frames: Mailbox[Frame], request: web.Request) -> Frame:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_INTERVAL):
                 while time.monotonic() - (frame := await frames.get()).received > MAX_AGE:
-                    pass
+                    FRAMES_DROPPED["viewer"].inc()
                 return frame
         if request.transport is None or request.transport.is_closing():
             raise ConnectionResetError

@@ -340,6 +340,9 @@ once: they only collect while it stands still, and then the newest matter."""
 MAX_VIEWER_PICTURES = 6
 """Encoded pictures that wait for one viewer, 200 ms of them: then it goes on at a keyframe."""
 
+JPEG_BUFFER = 64 * 1024
+"""Bytes that the kernel is asked to keep for a viewer of JPEG: one picture or two."""
+
 MAX_AGE = 0.300
 """Seconds after which a picture is not worth being sent any more."""
 

@@ -220,6 +220,10 @@ def test_limits_of_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "MAX_DURATION", 0.3)
     with pytest.raises(LimitError, match="long"):
         probe(path)
+    monkeypatch.setattr(module, "MAX_DURATION", 60)
+    crowded = clips.make(tmp_path / "crowded.mp4", count=300, pts=lambda i: i)  # in a hundredth
+    with pytest.raises(LimitError, match="300 pictures"):
+        probe(crowded)
     with pytest.raises(LimitError, match="4096"):
         probe(huge(tmp_path / "huge.mov"))
 

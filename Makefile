@@ -15,7 +15,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST = $(ENV) $(BIN)/python -m pytest -q --durations=10
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq install
-BENCHMARKS := $(notdir $(basename $(shell grep -l __main__ benchmarks/*.py)))
+# Those that print figures; others draw pictures, or are a part of one.
+BENCHMARKS := $(notdir $(basename $(shell grep -lE 'machine\.parser|"--json"' $$(grep -l __main__ benchmarks/*.py))))
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench clean

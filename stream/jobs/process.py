@@ -18,6 +18,9 @@ REMEMBERED = 20
 """Lines of what the process complains about that go into the log: the first ones as they come, the
 last ones should it die. A stranger's video may bring a library to write without end."""
 
+LAST_WORDS = 1.0
+"""Seconds for what it has complained about to be read, once it has ended."""
+
 END_TIMEOUT = 30.0
 """Seconds to be gone once it has closed its output, which it does by ending; then it is killed.
 Beside live sessions its own end may take long."""
@@ -68,6 +71,7 @@ async def run(
         code, last = await process.wait(), None
     finally:
         await _end(process)
+        await asyncio.wait(tasks[:1], timeout=LAST_WORDS)
         for task in tasks:
             task.cancel()
     if last is not None and "error" in last:

@@ -174,6 +174,10 @@ MAX_REDIRECTS = 5
 MAX_DURATION = 3600.0
 """Of a job's video: at the embedded model's speed on two cores, hours of work."""
 
+MAX_FRAME_RATE = 250
+"""Pictures for each second of a job's video, and for one second more: phones' slow motion has 240.
+A second is one credit, however many pictures it has."""
+
 MAX_PIXELS = 4096 * 2304
 """Of a job's picture, 4K video and a little more."""
 

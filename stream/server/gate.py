@@ -16,8 +16,7 @@ from aiohttp.typedefs import Handler
 
 from stream.errors import KeyRefused
 from stream.limits import LIVE_COUNT_INTERVAL
-from stream.server.access import host_name, is_guarded, was_passed_on
-from stream.server.callers import HEADER
+from stream.server.access import KEY, host_name, is_guarded, was_passed_on
 from stream.server.http import is_loopback, request_key
 from stream.server.keys import Keys
 from stream.server.lease import Lease
@@ -178,7 +177,7 @@ def _given(request: web.Request) -> str | None:
     scheme, _, bearer = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if bearer.strip() and scheme.lower() == "bearer":
         return bearer.strip()
-    return request.headers.get(HEADER) or request.query.get(QUERY) or None
+    return request.headers.get(KEY) or request.query.get(QUERY) or None
 
 
 def _bytes(text: str) -> bytes:

@@ -11,9 +11,9 @@ GUARDED = frozenset({"whip", "whep"})
 """First parts of the paths that programs call; so are those of a session in OF_SESSION. All others
 are for the page."""
 
-OF_SESSION = frozenset({"", "publications", "mjpeg", "snapshot.jpg"})
-"""What follows /sessions/ID/: its effects, what it is published to, and ways to watch it, as WHEP
-is one."""
+OF_SESSION = frozenset({"", "publications", "recording", "mjpeg", "snapshot.jpg"})
+"""What follows /sessions/ID/: its effects, what it is published to and recorded, and ways to watch
+it, as WHEP is one."""
 
 PASSED_ON = frozenset({"Forwarded", "X-Forwarded-For", "Via"})
 """Headers that proxies add."""

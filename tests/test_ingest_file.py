@@ -1,3 +1,4 @@
+import gc
 import os
 from contextlib import suppress
 from fractions import Fraction
@@ -291,3 +292,21 @@ def test_pictures_that_are_too_large(tmp_path, monkeypatch):
     path = clips.make(tmp_path / "a.mp4")
     with pytest.raises(LimitError, match="160x120"):
         VideoFile(path)
+
+
+def test_pictures_are_freed_without_the_garbage_collector(tmp_path):
+    """A camera that plays a film again and again kept one more each time, and two threads on it."""
+    path = clips.make(tmp_path / "film.mp4", count=4)
+
+    def left():
+        with VideoFile(path) as file:
+            assert sum(isinstance(item, Frame) for item in file) == 4
+        del file
+        return sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert left() == left()
+    finally:
+        gc.enable()

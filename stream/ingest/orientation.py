@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 
 FILTERS: dict[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = {
     (-1, 0, 0, 1): (("hflip", ""),),
@@ -72,7 +73,9 @@ class Upright:
 
 
 def _matrix_signs(picture: av.VideoFrame) -> tuple[int, int, int, int]:
-    side_data = cast(Mapping[str, bytes], picture.side_data)
+    # Not picture.side_data: that is kept in the picture, and refers to it, so that the picture and
+    # what has grown on it (threads that convert it) would wait for the garbage collector.
+    side_data = cast(Mapping[str, bytes], cast(Any, SideDataContainer)(picture))
     if "DISPLAYMATRIX" not in side_data:
         return 1, 0, 0, 1
     matrix = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32)

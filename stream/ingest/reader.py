@@ -25,6 +25,7 @@ from stream.frames import Frame
 from stream.ingest.address import Kind
 from stream.ingest.clock import Pace
 from stream.ingest.file import VideoFile
+from stream.ingest.orientation import StreamUpright
 from stream.ingest.reader_messages import (
     SLOT_BYTES,
     SLOTS,
@@ -234,6 +235,7 @@ def _decode(
     slots.say(Opened(context.name))
     is_paced = order.kind is Kind.HTTP and container.format.name not in UNTIMED
     is_untimed = container.format.name in UNTIMED
+    upright = StreamUpright()
     is_first = True
     for packet in container.demux(stream):
         if is_first and packet.size:
@@ -249,7 +251,7 @@ def _decode(
             pts = None if is_untimed else _seconds(picture)
             if is_paced and pts is not None:
                 time.sleep(min(pace.wait(pts, time.monotonic()), 1.0))
-            yield picture, pts
+            yield upright.turn(picture), pts
 
 
 def _seconds(picture: Any) -> float | None:

@@ -31,6 +31,11 @@ class Upright:
         self._filters = FILTERS.get(_matrix_signs(first), ())
         self._graph: Graph | None = None
 
+    def is_for(self, picture: av.VideoFrame) -> bool:
+        """Whether a picture is like the first one, and is to be turned like it."""
+        kind = picture.width, picture.height, picture.format.name
+        return kind == self._kind and FILTERS.get(_matrix_signs(picture), ()) == self._filters
+
     @property
     def turned(self) -> bool:
         """Width and height are swapped."""
@@ -70,6 +75,20 @@ class Upright:
         graph.link_nodes(*nodes)
         graph.configure()
         return graph
+
+
+class StreamUpright:
+    """The same for a stream, whose pictures may be of another size, or turned otherwise, from any
+    one on: they keep their sizes."""
+
+    def __init__(self) -> None:
+        self._upright: Upright | None = None
+
+    def turn(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """As Upright's."""
+        if self._upright is None or not self._upright.is_for(picture):
+            self._upright = Upright(picture)
+        return self._upright.turn(picture)
 
 
 def _matrix_signs(picture: av.VideoFrame) -> tuple[int, int, int, int]:

@@ -27,6 +27,7 @@ from stream.frames import Frame
 from stream.ingest.address import Kind
 from stream.ingest.clock import Pace
 from stream.ingest.file import VideoFile
+from stream.ingest.orientation import StreamUpright
 from stream.ingest.reader_messages import (
     SLOT_BYTES,
     SLOTS,
@@ -290,7 +291,7 @@ def _decode(
     packets: Iterator[av.Packet[Any]] = container.demux(stream, *heard)
     if heard and is_paced and container.duration is not None:
         packets = sound_first(packets, stream)
-    decoder, early = SoundDecoder(), EarlySounds()
+    decoder, early, upright = SoundDecoder(), EarlySounds(), StreamUpright()
     is_first = True
     for packet in packets:
         if packet.stream is not stream:
@@ -313,7 +314,7 @@ def _decode(
             pts = None if is_untimed else _seconds(picture)
             if is_paced and pts is not None:
                 time.sleep(min(pace.wait(pts, time.monotonic()), 1.0))
-            yield picture, pts
+            yield upright.turn(picture), pts
             if is_paced and pts is not None:
                 slots.hear(early.due(pts))
 

@@ -35,7 +35,7 @@ async def test_it_keeps_the_pace_that_it_is_told(tmp_path: Path) -> None:
     times: list[float] = []
 
     async def told() -> AsyncIterator[dict[str, Any]]:
-        yield {"rate": 4}
+        yield {"rate": 1}
         while len(times) < 4:  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(0.01)
         yield {"rate": None}
@@ -50,8 +50,8 @@ async def test_it_keeps_the_pace_that_it_is_told(tmp_path: Path) -> None:
     done = await process.run("stream.jobs.runner", wanted, 60, heard, told())
     assert done["frames"] == 24
     # Reports come from one process and are read by another: none is early, some are late.
-    assert times[3] - times[0] > 3 / 4 - 0.2
-    assert time.monotonic() - times[3] < 20 / 4
+    assert times[3] - times[0] > 3 - 0.2
+    assert time.monotonic() - times[3] < 20
 
 
 class Silent:

@@ -187,6 +187,28 @@ def test_aiortc_waits_for_a_lost_packet_for_seconds() -> None:
     assert not any(shown), "the patch can go as far as the deadline is concerned"
 
 
+def test_aiortc_holds_sound_back_and_more_after_a_loss() -> None:
+    theirs, ours = JitterBuffer(capacity=16, prefetch=4), jitter.AudioJitterBuffer()
+    numbers = [number for number in range(65_500, 65_700) if number != 65_600]  # they wrap
+    behind: dict[str, list[int]] = {"theirs": [], "ours": []}
+    for number in numbers:
+        packet = rtp(number % 2**16, number * 960, marker=False)
+        for name, buffer in (("theirs", theirs), ("ours", ours)):
+            _, frame = buffer.add(packet)  # type: ignore[attr-defined]
+            if frame is not None:
+                behind[name].append(number - frame.timestamp // 960)
+    assert behind["ours"] == [0] * len(numbers)
+    assert behind["theirs"][0] == 4, "the patch can go as far as the delay is concerned"
+    assert behind["theirs"][-1] > 10, "the patch can go as far as losses are concerned"
+
+
+def test_sound_that_comes_twice_or_too_late_is_left_out() -> None:
+    buffer = jitter.AudioJitterBuffer()
+    numbers = (1, 3, 2, 3, 4, 40_000, 39_999, 40_001)
+    taken = [n for n in numbers if buffer.add(rtp(n, n * 960, marker=False))[1] is not None]
+    assert taken == [1, 3, 4, 40_000, 40_001], "a sender that begins anew is heard again"
+
+
 def test_aiortc_asks_once_for_a_missing_packet() -> None:
     now = 0.0
     ours, theirs = Nacks(lambda: now), NackGenerator()

@@ -7,10 +7,6 @@ import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-SOUND_LAG = 4 * 0.020
-"""What sound has already lost when it arrives here: aiortc 1.16 keeps four packets of 20 ms in its
-jitter buffer; a picture leaves ours with its last packet."""
-
 
 async def drain_video(
     track: MediaStreamTrack, receive: Callable[[av.VideoFrame, float | None], None]
@@ -33,11 +29,11 @@ async def drain_video(
 async def drain_audio(
     track: MediaStreamTrack, receive: Callable[[av.AudioFrame, float], None]
 ) -> None:
-    """The same for sound, with the time when a picture of its moment came."""
+    """The same for sound, with the present time: neither was waited for (patches.jitter)."""
     try:
         while True:
             sound = await track.recv()
             assert isinstance(sound, av.AudioFrame)
-            receive(sound, time.monotonic() - SOUND_LAG)
+            receive(sound, time.monotonic())
     except MediaStreamError:
         return

@@ -1,6 +1,7 @@
 """aiortc 1.16 keeps a complete picture until the next one begins, since it ignores the marker bit,
 and waits for a packet that never comes until 512 others have, 1.5 to 4 seconds. Our own jitter
-buffer takes the place of its own for video.
+buffer takes the place of its own for video. Of sound it keeps four packets, 80 ms, longer than
+pictures take, and one that is lost leaves fifteen in it for good: ours keeps none.
 """
 
 import time
@@ -9,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from aiortc import RTCRtpReceiver
-from aiortc.jitterbuffer import JitterFrame
+from aiortc.jitterbuffer import MAX_MISORDER, JitterFrame
 
 from stream.ingest.jitter_buffer import Counters, JitterBuffer, Packet, Picture
 from stream.ingest.payload import begins_picture, is_keyframe
@@ -30,6 +31,8 @@ async def receive(self: Any, parameters: Any) -> None:
             names = self._RTCRtpReceiver__codecs
             self._RTCRtpReceiver__jitter_buffer = VideoJitterBuffer(names)
             self._RTCRtpReceiver__nack_generator = Nacks()
+    else:
+        self._RTCRtpReceiver__jitter_buffer = AudioJitterBuffer()
     await original_receive(self, parameters)
 
 
@@ -68,6 +71,21 @@ class VideoJitterBuffer:
         for event, counter in JITTER_BUFFER.items():
             counter.inc(getattr(now, event) - getattr(self._counted, event))
         self._counted = replace(now)
+
+
+class AudioJitterBuffer:
+    """Looks like aiortc's. A packet is a frame of sound, and goes on as it comes: what comes out of
+    order is too late to be heard, and whoever plays it has a jitter buffer of his own."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def add(self, packet: Any) -> tuple[bool, JitterFrame | None]:
+        number = packet.sequence_number
+        if self._last is not None and (self._last - number) % 2**16 < MAX_MISORDER:
+            return False, None
+        self._last = number
+        return False, JitterFrame(packet._data, packet.timestamp)
 
 
 class Arrived(JitterFrame):

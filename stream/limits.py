@@ -174,6 +174,10 @@ MAX_REDIRECTS = 5
 MAX_DURATION = 3600.0
 """Of a job's video: at the embedded model's speed on two cores, hours of work."""
 
+MAX_FRAME_RATE = 250
+"""Pictures for each second of a job's video, and for one second more: phones' slow motion has 240.
+A second is one credit, however many pictures it has."""
+
 MAX_PIXELS = 4096 * 2304
 """Of a job's picture, 4K video and a little more."""
 
@@ -339,6 +343,9 @@ once: they only collect while it stands still, and then the newest matter."""
 
 MAX_VIEWER_PICTURES = 6
 """Encoded pictures that wait for one viewer, 200 ms of them: then it goes on at a keyframe."""
+
+JPEG_BUFFER = 64 * 1024
+"""Bytes that the kernel is asked to keep for a viewer of JPEG: one picture or two."""
 
 MAX_AGE = 0.300
 """Seconds after which a picture is not worth being sent any more."""

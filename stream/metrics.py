@@ -69,10 +69,31 @@ FRAMES_TRACKED = counter("frames_tracked", "Pictures that got masks of their own
 FRAMES_DROPPED = counters(
     "frames_dropped",
     "Pictures that a newer one took the place of before the stage named began them, or that it "
-    "could not use; late and thinned on a machine that is too busy. A picture that the tracker "
-    "drops still goes out, with older masks",
+    "could not use; late and thinned on a machine that is too busy; decoder and decoded as they "
+    "waited too long for it, or after it; viewer: of each viewer one by one. A picture that the "
+    "tracker drops still goes out, with older masks",
     "reason",
-    ("tracker", "compose", "egress", "too_large", "broken", "late", "thinned", "encoder"),
+    (
+        "decoder",
+        "decoded",
+        "tracker",
+        "compose",
+        "egress",
+        "too_large",
+        "broken",
+        "late",
+        "thinned",
+        "encoder",
+        "viewer",
+    ),
+)
+
+JITTER_BUFFER = counters(
+    "jitter_buffer",
+    "What the network did to the pictures of WebRTC peers: packets that came too late, gaps that "
+    "were skipped, packets dropped with them, keyframes asked for, and senders' restarts",
+    "event",
+    ("late", "skipped", "dropped", "asked", "restarts"),
 )
 
 STAGE_SECONDS = histograms(

@@ -223,7 +223,7 @@ class Settings:
     record: Path | None = key(
         None,
         PATH,
-        "folder for cameras' recordings",
+        "folder for recordings of cameras and sessions",
         CAMERAS,
         otherwise="none, nothing is recorded",
         example="/srv/recordings",

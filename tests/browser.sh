@@ -43,6 +43,8 @@ command -v ip >/dev/null || missing="$missing iproute2"
 command -v turnserver >/dev/null || missing="$missing coturn"
 # Compiles a stand-in for the driver of a virtual camera.
 echo '#include <linux/videodev2.h>' | gcc -E - >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
+# Reads the systemd unit.
+command -v systemd-analyze >/dev/null || missing="$missing systemd"
 missing=$(echo "$missing" | xargs)
 if [ -z "$missing" ]; then exit; fi
 

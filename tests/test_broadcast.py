@@ -10,7 +10,7 @@ from moving_pictures import moving_frame
 from rtc_client import eventually
 
 from stream.egress import bitrate, broadcast
-from stream.egress.bitrate import FLOOR, HEADROOM, START, Budget, shared
+from stream.egress.bitrate import FLOOR, HEADROOM, RAMP, START, Budget, shared
 from stream.egress.broadcast import Broadcast, Timeline
 from stream.egress.encoder import Encoded
 from stream.egress.viewer import Sent, Viewer
@@ -70,7 +70,7 @@ def test_a_viewer_begins_with_a_keyframe_and_a_full_queue_goes_on_with_one() -> 
 
 async def test_a_viewer_who_is_too_slow_gets_what_its_network_carries() -> None:
     asked = [True]
-    viewer = Viewer("H264", lambda: asked.append(True))
+    viewer = Viewer("H264", lambda: asked.append(True), joined=-RAMP)
     viewer.estimate = 200_000
     size = passed = shown = 0
     for at in range(600):
@@ -94,6 +94,7 @@ async def test_who_guesses_slows_the_stream_but_makes_nobody_too_slow_for_it() -
     target.estimate = 6_000_000
     assert broadcast.target.bitrate == 4_000_000, "the cap: nobody else watches"
     browser = broadcast.join("H264")
+    browser._joined -= RAMP
     browser.estimate = 1_000_000
     assert broadcast.target.bitrate == 900_000, "though it is less than a quarter of 6 Mbit/s"
     target.estimate = 500_000
@@ -101,6 +102,47 @@ async def test_who_guesses_slows_the_stream_but_makes_nobody_too_slow_for_it() -
     target.estimate = 200_000
     assert broadcast.target.bitrate == 900_000, "it loses pictures instead"
     await broadcast.close()
+
+
+async def test_who_joins_lowers_nobodys_bitrate_while_its_estimate_rises() -> None:
+    broadcast = Watched().broadcast
+    first = broadcast.join("H264")
+    assert broadcast.target.bitrate == START * HEADROOM
+    first.estimate = 4_200_000
+    assert broadcast.target.bitrate == int(4_200_000 * HEADROOM), "there is nobody else to go by"
+    first._joined -= RAMP
+    second = broadcast.join("H264")
+    for estimate in (START, 800_000, 1_500_000):
+        second.estimate = estimate
+        assert broadcast.target.bitrate == int(4_200_000 * HEADROOM)
+    second.offer(sent(True), broadcast.target.bitrate)
+    for _ in range(3):
+        second.offer(sent(False, 50_000), broadcast.target.bitrate)
+    assert second.dropped == 0, "its estimate rises with what it gets"
+    second._joined -= RAMP
+    assert broadcast.target.bitrate == int(1_500_000 * HEADROOM)
+    await broadcast.close()
+
+
+async def test_what_has_waited_too_long_is_not_sent() -> None:
+    asked: list[None] = []
+    viewer = Viewer("H264", lambda: asked.append(None))
+    old, new = sent(True), sent(False)
+    old = replace(old, frame=replace(old.frame, received=time.monotonic() - MAX_AGE - 0.1))
+    viewer.offer(old, FLOOR)
+    assert await viewer.get() is old, "nothing newer is there"
+    asked.clear()
+    for each in (old, new):
+        viewer.offer(each, FLOOR)
+    waiting = asyncio.create_task(viewer.get())
+    await asyncio.sleep(0)
+    assert (viewer.dropped, len(asked)) == (2, 1)
+    viewer.offer(sent(False), FLOOR)
+    assert viewer.dropped == 3, "it goes on with a keyframe"
+    keyframe = sent(True)
+    viewer.offer(keyframe, FLOOR)
+    async with asyncio.timeout(5):
+        assert await waiting is keyframe
 
 
 def test_times_always_grow() -> None:

@@ -220,3 +220,57 @@ async def test_jobs_take_the_hosted_endpoints_fields(http: Http, work: Work) -> 
         response = await http.post("/jobs", json=body)
         assert response.status == 400
         assert named in await message(response)  # type: ignore[arg-type]
+
+
+async def test_pages_of_other_sites_that_have_a_key(http: Http, work: Work) -> None:
+    """As axios in a browser calls the hosted service: the key is not the browser's to add."""
+    work.go.set()
+    origin = {"origin": "https://elsewhere.example"}
+    asks = {**origin, "access-control-request-method": "POST"}
+    key = {"x-api-key": http.app[ACCESS].keys.create("k")}  # type: ignore[index]
+    for path in (hosted.PATH, "/jobs", "/jobs/1/result"):
+        preflight = {**asks, "access-control-request-headers": "content-type,x-api-key"}
+        response = await http.options(path, headers=preflight)
+        assert response.status == 204
+        assert response.headers["Access-Control-Allow-Origin"] == origin["origin"]
+        assert "x-api-key" in response.headers["Access-Control-Allow-Headers"]
+        without = {**asks, "access-control-request-headers": "content-type"}
+        response = await http.options(path, headers=without)
+        assert response.status == 403
+        assert "Access-Control-Allow-Origin" not in response.headers
+    response = await call(http, headers={**origin, **key})  # type: ignore[assignment]
+    assert response.status == 200
+    assert response.headers["Access-Control-Allow-Origin"] == origin["origin"]
+    assert "x-remaining-credits" in response.headers["Access-Control-Expose-Headers"]
+    wrong = {"x-api-key": key["x-api-key"][:-1]}
+    assert (await call(http, headers={**origin, **wrong})).status == 401
+    assert (await call(http, headers=origin)).status == 403
+    assert (await http.post("/cameras", json={}, headers={**origin, **key})).status == 403
+
+
+async def test_paths_that_there_are_not(http: Http) -> None:
+    for method, path, status in (
+        ("POST", "/v2/sam-v2-video", 404),
+        ("POST", "/sam-v2-video", 404),
+        ("POST", "/jobs/1/nothing", 404),
+        ("PUT", "/", 405),
+        ("POST", "/index.html", 405),
+        ("POST", "/healthz", 405),
+        ("PUT", "/jobs", 405),
+        ("GET", hosted.PATH, 405),
+    ):
+        response = await http.request(method, path)
+        assert response.status == status, path
+        assert ("Allow" in response.headers) is (status == 405), path
+
+
+async def test_what_waits_and_what_is_reserved_is_measured(http: Http, work: Work) -> None:
+    key = {"x-api-key": http.app[ACCESS].keys.create("k")}  # type: ignore[index]
+    for _ in range(2):
+        assert (await http.post("/jobs", json=JOB, headers=key)).status == 202
+    await eventually(lambda: work.requests)
+    await asyncio.sleep(0.1)
+    text = await (await http.get("/metrics")).text()
+    assert "segstream_credits_reserved 2.0" in text
+    (age,) = re.findall(r'segstream_queue_age_seconds\{queue="jobs"\} ([0-9.]+)', text)
+    assert 0.1 <= float(age) < 60

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import socket
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -10,13 +13,19 @@ import cv2
 import numpy as np
 import pytest
 from camera_server import Http, add_camera, serving, square, state, until
+from moving_pictures import moving_frame
 from rtc_client import Client, Scene
 from rtsp_camera import HEIGHT, WIDTH, scene
+from test_publish import write_noise
 from whip_client import Party
 
 import stream.cameras
 import stream.egress.recording
 from stream.egress.recording import make_room
+from stream.frames import Frame
+from stream.limits import MAX_AGE
+from stream.mailbox import Mailbox
+from stream.server import mjpeg
 from stream.settings import Settings
 
 
@@ -61,6 +70,39 @@ async def test_motion_jpeg_of_cameras_and_sessions(http: Http, clip: Path) -> No
         await client.close()
     async with http.get("/sessions/nothing/mjpeg") as response:
         assert response.status == 404
+
+
+async def test_a_slow_viewer_of_motion_jpeg_gets_new_pictures(http: Http, tmp_path: Path) -> None:
+    noise = write_noise(tmp_path / "noise.mkv")
+    await add_camera(http, name="film", url=str(noise), effect="none")
+    await until(http, "film", state="live")
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.setblocking(False)
+    loop = asyncio.get_running_loop()
+    with slow:
+        async with asyncio.timeout(30):
+            await loop.sock_connect(slow, ("127.0.0.1", http.server.port))
+            await loop.sock_sendall(slow, b"GET /cameras/film/mjpeg?fps=30 HTTP/1.0\r\n\r\n")
+            await asyncio.sleep(5)
+            waited, began = b"", time.monotonic()
+            while time.monotonic() - began < 0.2:
+                waited += await loop.sock_recv(slow, 65536)
+    shown = waited.count(b"Content-Length")
+    assert 2 < shown < 25, "the kernel alone would keep forty more"
+
+
+async def test_motion_jpeg_leaves_out_what_is_too_old() -> None:
+    frames: Mailbox[Frame] = Mailbox()
+    new = moving_frame(0)
+    old = replace(new, received=new.received - MAX_AGE - 0.1)
+    frames.put(old)
+    waiting = asyncio.create_task(mjpeg._next(frames, None))  # type: ignore[arg-type]
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    frames.put(moving_frame(1))
+    async with asyncio.timeout(5):
+        assert (await waiting).index == 1
 
 
 def times(path: Path) -> list[float]:

@@ -13,6 +13,7 @@ from picture_helpers import (
     EVERYWHERE,
     FULL,
     LIMITED,
+    chroma_mean,
     contents,
     disc,
     masks,
@@ -24,10 +25,11 @@ from picture_helpers import (
 )
 
 from stream.compose.backdrop import cover
-from stream.compose.blur import PRIVATE, STRONGEST
+from stream.compose.blur import HIGHLIGHT, PRIVATE, STRONGEST, _lens, blurred
 from stream.compose.colour_space import ColourSpace
 from stream.compose.compositor import Compositor
-from stream.compose.effects import EFFECTS, HIDES_BACKGROUND, HIDING, Effect
+from stream.compose.effects import EFFECTS, GREEN, HIDES_BACKGROUND, HIDING, Effect
+from stream.compose.matte import Matte
 from stream.compose.matting import Matting
 from stream.compose.overlay import CONTOUR
 from stream.compose.palette import colour
@@ -79,11 +81,16 @@ def mixture(front, back, opacities):
 
 def blurred_reference(planes, opacities, sigma):
     """Normalised convolution of each plane at its full size, in floats."""
+    bright = 1 + (HIGHLIGHT - 1) * (planes[0] / 255.0) ** 4
+    brightness = (bright, *[chroma_mean(bright)] * 2)
     result = []
-    for plane, share, scale in zip(planes, opacities, (1, 0.5, 0.5), strict=True):
-        weight = 1 - share
-        total = cv2.GaussianBlur(weight, (0, 0), sigma * scale)
-        result.append(cv2.GaussianBlur(plane * weight, (0, 0), sigma * scale) / (total + 1e-9))
+    for plane, share, light, scale in zip(
+        planes, opacities, brightness, (1, 0.5, 0.5), strict=True
+    ):
+        kernel = _lens(sigma * scale, sigma * scale)
+        weight = (1 - share) * light
+        total = cv2.filter2D(weight, -1, kernel)
+        result.append(cv2.filter2D(plane * weight, -1, kernel) / (total + 1e-9))
     return result
 
 
@@ -106,7 +113,7 @@ def test_background_is_replaced_as_in_floats(name, width, height, full, matrix):
         for plane, other in zip(back, exact, strict=True):
             assert np.abs(plane - other).max() <= 1.5
     else:
-        codes = space.codes(Effect().colour if name == "colour" else "#000000")
+        codes = space.codes(GREEN if name == "colour" else "#000000")
         back = list(codes)
     cut = cutout(source, logits)
     expected = mixture(contents(source), back, shares(cut.matte))
@@ -135,7 +142,48 @@ def test_blur_is_normalised_convolution(width, height, full, matrix, strength):
     sigma = max(width, height) * (PRIVATE + (STRONGEST - PRIVATE) * strength)
     front = contents(source)
     expected = mixture(front, blurred_reference(front, opacities, sigma), opacities)
-    assert_close(result, expected, most=7, mean=1)
+    assert_close(result, expected, most=16, mean=2)
+
+
+def lamp(level=235):
+    """A small lamp before a dark wall."""
+    source = picture(1280, 720)
+    y, u, v = Planes.of(source)
+    y[...], u[...], v[...] = 40, 128, 128
+    cv2.circle(y, (640, 360), 12, level, -1)
+    return source
+
+
+def test_a_lamp_becomes_a_disc():
+    """Flat within and with a rim that is steeper than a Gaussian's of the same spread."""
+    luma = Planes.of(compositor("blur", 0.5).compose(lamp(), None)).y.astype(float) - 40
+    sigma = 1280 * (PRIVATE + STRONGEST) / 2
+    rows, columns = np.mgrid[:720, :1280]
+    away = np.hypot(columns - 640, rows - 360) / sigma
+    peak = luma.max()
+    assert luma[away < 0.7].min() > 0.75 * peak, "a Gaussian has 0.78 of its peak there, at most"
+    assert luma[(away > 0.95) & (away < 1.05)].mean() > 0.7 * peak, "where a Gaussian has 0.61"
+    assert luma[away > 2.6].max() <= 0.05 * peak + 1
+
+
+def test_lamps_outshine_what_is_around_them():
+    """Twice as bright a lamp makes a disc that is far more than twice as bright."""
+    dim, bright = (
+        Planes.of(compositor("blur", 0).compose(lamp(level), None)).y.max() - 40.0
+        for level in (110, 235)
+    )
+    assert bright > 1.5 * dim * (235 - 40) / (110 - 40)
+
+
+def test_an_object_does_not_glow_where_the_mask_is_a_little_too_small():
+    source = picture(1280, 720)
+    y, u, v = Planes.of(source)
+    ball = opacity(disc(0.5, 0.5, 0.2), 1280, 720, 0.01) > 0
+    y[...], u[...], v[...] = np.where(ball, 235, 16), 128, 128
+    behind = blurred(Planes.of(source), Matte.of(np.where(ball, 255, 0).astype(np.uint8)), 0, 1)
+    inner = cv2.erode(ball.astype(np.uint8) * 255, np.ones((7, 7), np.uint8))  # 3 pixels off
+    glows = blurred(Planes.of(source), Matte.of(inner), 0, 1)
+    assert np.abs(glows.y[~ball].astype(int) - behind.y[~ball]).max() <= 8
 
 
 def test_blur_does_not_leak_the_colour_of_the_object():

@@ -1,5 +1,8 @@
 """Encoders: what they promise about bitrate, keyframes and sizes, decoded again."""
 
+from pathlib import Path
+from typing import Any
+
 import av
 import cv2
 import numpy as np
@@ -80,6 +83,14 @@ def test_vp8_follows_the_bitrate_with_one() -> None:
     assert not any(each.keyframe for each in soon_higher)
 
 
+def test_vp8_that_is_lowered_step_by_step_costs_one_keyframe_a_second() -> None:
+    made = encoder.make("VP8")
+    steps = (CAP, int(CAP * 0.75), int(CAP * 0.6))
+    pictures = [run(made, Target(bitrate, CAP), at, 1)[0] for at, bitrate in enumerate(steps)]
+    assert [each.keyframe for each in pictures] == [True, False, False]
+    assert run(made, Target(CAP // 3, CAP), 3, 1)[0].keyframe, "this cannot wait"
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_sizes_change_in_midstream(codec: str) -> None:
     made = encoder.make(codec)
@@ -100,8 +111,42 @@ def test_fast_is_another_preset_and_takes_a_keyframe() -> None:
     assert run(made, Target(CAP, CAP, fast=True), 3, 2)[0].keyframe
 
 
-def test_without_cuda_x264_encodes() -> None:
-    assert encoder.h264_name() in ("libx264", "h264_nvenc")
+def test_without_cuda_x264_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder, "NVIDIA", Path("/dev/nothing-is-here"))
+    assert encoder.h264_name.__wrapped__() == "libx264"
+
+
+@pytest.mark.parametrize("good", [0, 3])
+def test_x264_goes_on_when_nvenc_fails(monkeypatch: pytest.MonkeyPatch, good: int) -> None:
+    """No machine here has one: x264 plays the part of a NVENC that opens and fails later."""
+    create = encoder._create
+    made: list[str] = []
+
+    class Failing:
+        """A context that encodes some pictures and then fails, as when the GPU is gone."""
+
+        def __init__(self, context: Any) -> None:
+            self._context = context
+            self._left = good
+            self.width, self.height = context.width, context.height
+            self.bit_rate = context.bit_rate
+
+        def encode(self, picture: av.VideoFrame) -> list[Any]:
+            self._left -= 1
+            if self._left < 0:
+                raise av.error.ExternalError(542398533, "no capable devices found")
+            return list(self._context.encode(picture))
+
+    def record(name: str, *arguments: Any, **options: Any) -> Any:
+        made.append(name)
+        context = create("libx264", *arguments[:3], {"tune": "zerolatency"}, **options)
+        return Failing(context) if name == "h264_nvenc" else context
+
+    monkeypatch.setattr(encoder, "h264_name", lambda: "h264_nvenc")
+    monkeypatch.setattr(encoder, "_create", record)
+    pictures = run(encoder.make("H264"), Target(CAP, CAP), 0, 6)
+    assert made == ["h264_nvenc", "libx264"]
+    assert [at for at, each in enumerate(pictures) if each.keyframe] == sorted({0, good})
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -1,6 +1,7 @@
 """The jobs of one server when something goes wrong around them: the database, a cancel, the end."""
 
 import asyncio
+import logging
 import os
 import sqlite3
 import time
@@ -241,6 +242,31 @@ async def test_what_is_kept_and_for_how_long(
     assert await jobs.get(job.id, None) is None
     await jobs.stop()
     database.close()
+
+
+async def test_a_job_that_is_cancelled_while_it_is_taken_is_let_go(
+    jobs: Jobs, work: Work, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a call is when the server begins to end, and a job by DELETE. Its folder is gone, and to
+    run it was an error in the log."""
+    loop, take = asyncio.get_running_loop(), jobs.store.take
+    taken: list[Job] = []
+
+    def take_and_wait(*given: Any) -> Job | None:
+        job = take(*given)
+        if job is not None:
+            taken.append(job)
+            asyncio.run_coroutine_threadsafe(jobs.cancel(job), loop).result(10)
+        return job
+
+    monkeypatch.setattr(jobs.store, "take", take_and_wait)
+    job = await queue(jobs)
+    await jobs.start()
+    await eventually(lambda: taken)
+    assert (await jobs.ended(job.id)).state == CANCELLED
+    await asyncio.sleep(0.3)  # for it to be run, were it
+    assert work.running == 0
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 SLOW_TO_END = """

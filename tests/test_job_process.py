@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from stream import logs
 from stream.errors import LimitError, MediaError
 from stream.ingest.file import VideoFile
 from stream.jobs import probe as module
@@ -38,6 +39,11 @@ def work(orders, reports):
     if what == "report":
         reports.say(frames=1)
         reports.say(frames=2)
+    elif what == "complain":
+        import logging
+        for i in range(orders["times"]):
+            logging.getLogger("library").warning("this is odd")
+        reports.say(seconds=1)
     elif what == "refuse":
         raise MediaError("no good")
     elif what == "memory":
@@ -103,6 +109,21 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 async def test_reports(worker: Any) -> None:
     assert await worker("report") == ({"frames": 2}, [{"frames": 1}, {"frames": 2}])
+
+
+async def test_what_it_complains_about_is_logged_up_to_a_bound(
+    worker: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the job's, which it is about, whether it dies of it or not."""
+    caplog.set_level("INFO")
+    caplog.handler.setFormatter(logs.JsonLines("server"))
+    with logs.about(job="j1"):
+        await worker("complain", times=1)
+        await worker("complain", times=1000)
+    lines = [json.loads(line) for line in caplog.text.splitlines()]
+    assert {line["job"] for line in lines} == {"j1"}
+    assert len(lines) == 2 + process.REMEMBERED  # each also prints something else, once
+    assert [line["message"] for line in lines][1::20] == ["obedient: this is odd"] * 2
 
 
 async def test_what_is_done_counts_however_long_the_end_takes(worker: Any) -> None:
@@ -220,6 +241,10 @@ def test_limits_of_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "MAX_DURATION", 0.3)
     with pytest.raises(LimitError, match="long"):
         probe(path)
+    monkeypatch.setattr(module, "MAX_DURATION", 60)
+    crowded = clips.make(tmp_path / "crowded.mp4", count=300, pts=lambda i: i)  # in a hundredth
+    with pytest.raises(LimitError, match="300 pictures"):
+        probe(crowded)
     with pytest.raises(LimitError, match="4096"):
         probe(huge(tmp_path / "huge.mov"))
 

@@ -15,7 +15,7 @@ import pytest
 from stream.database import Database
 from stream.errors import Busy, NoCredits, TooMany
 from stream.jobs import store as module
-from stream.jobs.store import CANCELLED, DONE, FAILED, QUEUED, RUNNING, JobStore, new_id
+from stream.jobs.store import CANCELLED, DONE, FAILED, QUEUED, RUNNING, JobStore, Summary, new_id
 from stream.server.keys import Keys
 
 REQUEST: dict[str, Any] = {"prompts": [{"text": "person"}], "exports": ["mask"]}
@@ -60,7 +60,10 @@ def test_a_jobs_life(database: Database) -> None:
     done = store.get(id)
     assert done is not None
     assert done.has_ended
-    assert store.counts() == {QUEUED: 0, RUNNING: 0, DONE: 1, FAILED: 0, CANCELLED: 0}
+    counts = {QUEUED: 0, RUNNING: 0, DONE: 1, FAILED: 0, CANCELLED: 0}
+    assert store.summary() == Summary(counts, 0.0, 0)
+    add(store, key)
+    assert store.summary() == Summary({**counts, QUEUED: 1}, 1.0, 10_000)
     store.delete(id)
     assert store.get(id) is None
 

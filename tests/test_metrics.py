@@ -2,20 +2,33 @@
 
 import asyncio
 import re
+import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from aiortc.codecs import CODECS
+from aiortc.jitterbuffer import JitterFrame
+from aiortc.rtcrtpreceiver import RemoteStreamTrack
+from aiortc.rtp import RtpPacket
 from fake_tracker import bright_supervisor
+from moving_pictures import moving_frame
 from prometheus_client.parser import text_string_to_metric_families
 from rtc_client import Client, Scene, eventually
 
 from stream import metrics
+from stream.egress.encoder import Encoded
+from stream.egress.viewer import Sent, Viewer
+from stream.limits import MAX_ENCODED, MAX_WAITING_PICTURES
 from stream.mailbox import Mailbox
 from stream.server.app import create_app
+from stream.server.patches import tracks
+from stream.server.patches.decoding import EncodedPictures
+from stream.server.patches.jitter import VideoJitterBuffer
 from stream.settings import Settings
 
 Http = TestClient[Any, Any]
@@ -66,8 +79,13 @@ async def test_all_series_are_there_from_the_start(http: Http) -> None:
         "late",
         "thinned",
         "encoder",
+        "decoder",
+        "decoded",
+        "viewer",
     ):
         assert ("segstream_frames_dropped_total", reason) in found
+    for event in ("late", "skipped", "dropped", "asked", "restarts"):
+        assert ("segstream_jitter_buffer_total", event) in found
     for stage in ("wait", "compose", "latency", "track"):
         assert ("segstream_stage_seconds_bucket", f"+Inf,{stage}") in found
     for queue in ("compose", "egress", "tracker", "commands"):
@@ -128,6 +146,42 @@ async def test_a_mailbox_tells_of_drops_and_shows_what_waits() -> None:
         box.put(number)
     assert (box.oldest, box.dropped, len(told)) == (3, 3, 3)
     assert await box.get() == 3
+
+
+async def test_what_the_way_in_and_viewers_lose_is_counted() -> None:
+    def counted(reason: str) -> float:
+        return metrics.FRAMES_DROPPED[reason]._value.get()  # type: ignore[attr-defined,no-any-return]
+
+    reasons = ("decoder", "decoded", "viewer")
+    before = {reason: counted(reason) for reason in reasons}
+    waiting = EncodedPictures(threading.Event())
+    for _ in range(MAX_ENCODED + 5):
+        waiting.put((CODECS["video"][0], JitterFrame(b"\x01", 0)))
+    track = RemoteStreamTrack("video")
+    tracks.init_bounded_track(track, "video")
+    for _ in range(MAX_WAITING_PICTURES + 3):
+        await track._queue.put(object())
+    viewer = Viewer("H264", lambda: None)
+    viewer.offer(Sent(Encoded(b"", False, (2, 2)), 0, moving_frame(0, 32, 16)), 1_000_000)
+    lost = {reason: counted(reason) - before[reason] for reason in reasons}
+    assert lost == {"decoder": waiting.dropped, "decoded": 3, "viewer": 1}
+    assert waiting.dropped > 0
+
+
+def test_what_the_network_does_is_counted() -> None:
+    def counted() -> dict[str, float]:
+        counters = metrics.JITTER_BUFFER.items()
+        return {event: each._value.get() for event, each in counters}  # type: ignore[attr-defined]
+
+    before = counted()
+    buffer = VideoJitterBuffer({96: CODECS["video"][0]})
+    for sequence in (0, 0, 20_000):
+        packet = RtpPacket(payload_type=96, sequence_number=sequence, marker=1, payload=b"")
+        packet._data = b"\x10\x00"  # type: ignore[attr-defined]
+        buffer.add(packet)
+    lost = {event: count - before[event] for event, count in counted().items()}
+    assert lost == asdict(buffer.buffer.counters)
+    assert lost["late"] == lost["restarts"] == 1
 
 
 async def test_the_manual_lists_every_metric(http: Http) -> None:

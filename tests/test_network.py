@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import inspect
 import socket
 from typing import Any
 
@@ -338,3 +339,11 @@ def test_what_is_changed_in_aioice_is_still_there() -> None:
     assert aioice.ice.CONSENT_FAILURES > 10**6
     gather = aioice.ice.Connection.get_component_candidates.__code__.co_names
     assert "create_datagram_endpoint" in gather
+
+
+def test_aioice_has_no_settings_for_what_is_changed_in_it() -> None:
+    known = "ice_controlling components stun_server turn_server turn_username turn_password"
+    known += " turn_ssl turn_transport use_ipv4 use_ipv6 transport_policy"
+    known += " local_username local_password"
+    found = set(inspect.signature(aioice.ice.Connection).parameters)
+    assert found == set(known.split()), "a new one: if it is for ports or consent, the patch can go"

@@ -2,9 +2,13 @@
 
 import asyncio
 import queue
+import re
 import struct
 import threading
+import tomllib
 from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import av
@@ -44,6 +48,8 @@ from stream.server import patches
 from stream.server.answer import START_KBPS, with_start_bitrate
 from stream.server.patches import addresses, decoding, jitter, playout, sending, tracks
 from stream.server.patches.retransmission import Nacks
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -236,6 +242,17 @@ async def test_remote_tracks_keep_the_newest_pictures() -> None:
         await track.recv()
 
 
+@pytest.mark.parametrize("library", ["aiortc", "aioice"])
+def test_the_changes_are_for_the_versions_that_may_be_installed(library: str) -> None:
+    """What the texts name, pyproject.toml allows, and the tests run with."""
+    sources = [path.read_text("utf-8") for path in (ROOT / "stream").rglob("*.py")]
+    named = re.findall(rf"{library} (\d+)\.(\d+)", "".join(sources))
+    [(major, minor)] = set(named)
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert f"{library}>={major}.{minor},<{major}.{int(minor) + 1}" in requirements
+    assert version(library).startswith(f"{major}.{minor}.")
+
+
 async def test_receivers_of_video_have_the_bounded_queue() -> None:
     transport = RTCDtlsTransport(
         RTCIceTransport(RTCIceGatherer([])), [RTCCertificate.generateCertificate()]
@@ -244,6 +261,10 @@ async def test_receivers_of_video_have_the_bounded_queue() -> None:
         receiver: Any = RTCRtpReceiver(kind, transport)
         assert type(receiver._RTCRtpReceiver__decoder_queue) is wanted
     assert decoding.original_init is not RTCRtpReceiver.__init__
+    theirs: Any = RTCRtpReceiver.__new__(RTCRtpReceiver)
+    decoding.original_init(theirs, "video", transport)
+    unbounded = theirs._RTCRtpReceiver__decoder_queue.maxsize == 0
+    assert unbounded, "the patch can go when this has a bound"
 
 
 def test_start_bitrate_is_told_for_every_video_codec() -> None:

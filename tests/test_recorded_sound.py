@@ -6,11 +6,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from camera_server import Http, add_camera, state, until
+from camera_server import Http, add_camera, serving, state, until
+from rtc_client import Client, Flash, Scene, Tone
 from rtsp_camera import Camera, missing, write_streams, write_talk
+from test_cameras import Viewer
 from test_publish import apart, onsets
+from whip_client import Party
 
 import stream.egress.recording
+from stream.egress.recording import make_room
+from stream.settings import Settings
 
 IN_STEP = 0.060
 """Seconds: two pictures."""
@@ -122,3 +127,88 @@ async def test_a_silent_camera_is_recorded_without(http: Http, clip: Path, tmp_p
     assert (await http.delete("/cameras/film")).status == 204
     [path] = (tmp_path / "recordings" / "film").glob("*.mp4")
     assert Recorded(path).codecs == ["h264"]
+
+
+async def test_a_session_is_recorded_with_its_sound(http: Http, tmp_path: Path) -> None:
+    tone = Tone()
+    source = Party(Flash(tone), tone)
+    await source.begin(http, "/whip?session=studio&effect=none")
+    try:
+        path = "/sessions/studio/recording"
+        async with http.get(path) as response:
+            assert await response.json() == {"possible": True, "recording": None}
+        async with http.post(path) as response:
+            assert response.status == 201
+        folder = tmp_path / "recordings" / "_sessions" / "studio"
+        growing = tmp_path / "growing.mp4"
+
+        def look() -> bool:
+            """While this machine is busy, what is sent together does not arrive together."""
+            files = sorted(folder.glob("*.mp4"))
+            if not files or files[-1].stat().st_size < 20_000:
+                return False
+            growing.write_bytes(files[-1].read_bytes())
+            found = Recorded(growing)
+            if min(len(found.flashes), len(found.beeps)) < 5:
+                return False
+            off = apart(found.flashes[-5:], found.beeps)
+            print(f"\nsound {off * 1e3:+.0f} ms after the picture")
+            return abs(off) < IN_STEP
+
+        for _ in range(40):
+            if look():
+                break
+            await asyncio.sleep(1)
+        else:
+            raise AssertionError("never in step")
+        async with http.get(path) as response:
+            told = (await response.json())["recording"]
+        assert (told["state"], told["sound"]) == ("recording", True)
+        assert (await http.delete("/whip/studio")).status == 200
+        last = sorted(folder.glob("*.mp4"))[-1]
+        assert last.stat().st_size > growing.stat().st_size, "it was finished"
+        assert Recorded(last).pictures
+        assert (await http.get(path)).status == 404
+    finally:
+        await source.close()
+
+
+async def test_who_watches_a_camera_records_the_camera(http: Http, clip: Path) -> None:
+    await add_camera(http, name="film", url=str(clip), effect="none")
+    viewer = Viewer("film")
+    try:
+        await viewer.watch(http)
+        async with http.post(f"/sessions/{viewer.session}/recording") as response:
+            assert response.status == 404
+            assert "camera itself" in await response.text()
+        async with http.get("/cameras/film/recording") as response:
+            assert await response.json() == {"possible": True, "recording": None}
+    finally:
+        await viewer.close()
+
+
+async def test_no_session_is_recorded_where_the_operator_named_no_folder() -> None:
+    async with serving(Settings()) as http:
+        client = Client(Scene())
+        try:
+            await client.connect(http)  # type: ignore[arg-type]
+            path = f"/sessions/{client.session}/recording"
+            async with http.get(path) as response:
+                assert await response.json() == {"possible": False, "recording": None}
+            async with http.post(path) as response:
+                assert response.status == 400
+                assert "--record" in await response.text()
+            assert (await http.delete(path)).status == 204
+        finally:
+            await client.close()
+        assert (await http.post("/sessions/nobody/recording")).status == 404
+
+
+def test_the_sessions_share_one_limit(tmp_path: Path) -> None:
+    files = []
+    for number, session in enumerate(("b", "a", "b")):
+        files.append(tmp_path / session / f"2026-01-0{number + 1}.mp4")
+        files[-1].parent.mkdir(exist_ok=True)
+        files[-1].write_bytes(bytes(100))
+    make_room(tmp_path, 200)
+    assert [file.exists() for file in files] == [False, True, True]

@@ -161,7 +161,8 @@ LIVE = (
     ("POST", "/rtc"), ("DELETE", "/rtc/x"), ("GET", "/ice-servers"),
     ("POST", "/whip"), ("DELETE", "/whip/x"), ("PATCH", "/whip/x"), ("POST", "/whep/x"),
     ("DELETE", "/whep/x/y"), ("POST", "/sessions/x/background"), ("GET", "/sessions/x/mjpeg"),
-    ("GET", "/sessions/x/snapshot.jpg"), ("GET", "/cameras"), ("POST", "/cameras"),
+    ("GET", "/sessions/x/snapshot.jpg"), ("GET", "/sessions/x/recording"),
+    ("GET", "/cameras"), ("POST", "/cameras"),
     ("GET", "/cameras/x"), ("DELETE", "/cameras/x"), ("POST", "/cameras/x/recording"),
     ("GET", "/cameras/x/mjpeg"), ("GET", "/cameras/x/snapshot.jpg"),
 )  # fmt: skip
@@ -271,6 +272,13 @@ async def test_sessions_count_for_their_key_and_are_its_own(
             query = {"token": mine["Authorization"].split()[1]}
             assert (await http.get(path, params=query)).status == 200
             assert (await http.get(path, headers=bearer("operators-token"))).status == 200
+
+            # Nobody's key writes to the operator's disk.
+            path = "/sessions/studio/recording"
+            assert (await http.post(path, headers=mine)).status == 403
+            assert (await http.post(path, headers=bearer("operators-token"))).status == 400
+            assert (await http.get(path, headers=mine)).status == 200
+            assert (await http.get(path, headers=bearer(other))).status == 404
 
             # Its time is counted while it goes on, and it ends when its key does.
             await eventually(lambda: keys.get(identity(key)).used_today > 200)

@@ -96,4 +96,4 @@ async def test_the_server_refuses_who_does_not_know_the_secret(relay: int) -> No
     assert "typ relay" not in sdp
     await connection.close()
     del connection
-    gc.collect()  # aioice 0.10 leaves the socket to a server that refused it to the collector
+    gc.collect()  # aioice 0.13 leaves the socket to a server that refused it to the collector

@@ -14,6 +14,10 @@ START = 2_500_000
 FLOOR = 300_000
 """Below this, 640x480 is not worth looking at."""
 
+RAMP = 5.0
+"""Seconds in which a receiver's estimate only says how far it has got: it begins low and rises with
+what comes, whatever its network carries."""
+
 REACH = 4
 
 HEADROOM = 0.9

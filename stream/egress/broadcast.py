@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import statistics
 import time
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class Broadcast:
 
     frames: read by nobody else. pool: threads that encode, None for the loop's own.
     cap: bits per second. encoded: pictures, each in all codecs. encode_ms: of one, smoothed.
-    encoding, sending: how long these will take with the next; viewers tell the latter.
+    encoding: how long it will take with the next.
     """
 
     frames: Mailbox[Frame]
@@ -63,7 +64,6 @@ class Broadcast:
     encoded: int = 0
     encode_ms: float = 0.0
     encoding: Expected = field(default_factory=Expected)
-    sending: Expected = field(default_factory=Expected)
     ages: Ages = field(default_factory=Ages)
     age: float = 0.0
     """Seconds from a picture's arrival to its being encoded, the newest."""
@@ -108,7 +108,9 @@ class Broadcast:
     @property
     def target(self) -> Target:
         """What is encoded at present."""
-        known = [viewer.estimate for viewer in self._viewers if not viewer.guesses]
+        told = [viewer for viewer in self._viewers if not viewer.guesses]
+        settled = [viewer for viewer in told if not viewer.is_ramping()]
+        known = [viewer.estimate for viewer in settled or told]
         guessed = [viewer.estimate for viewer in self._viewers if viewer.guesses]
         at = bitrate.shared(known + bitrate.held_back(guessed, known), self.cap)
         return Target(
@@ -147,13 +149,16 @@ class Broadcast:
 
     @property
     def expected(self) -> float:
-        """Seconds until a picture that comes now will have left."""
-        return self.encoding.seconds + self.sending.seconds
+        """Seconds until a picture that comes now will have left. For sending counts what half of
+        those who tell it need: what one of them alone suffers costs the others no pictures."""
+        told = [viewer.sending.seconds for viewer in self._viewers if viewer.sending.seconds]
+        return self.encoding.seconds + (statistics.median_low(told) if told else 0.0)
 
     def skip(self) -> None:
         """Count a picture that would be too old when it leaves."""
         self.encoding.skipped()
-        self.sending.skipped()
+        for viewer in self._viewers:
+            viewer.sending.skipped()
         self.drops.late += 1
         FRAMES_DROPPED["late"].inc()
 

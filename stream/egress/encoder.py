@@ -36,10 +36,11 @@ ENDLESS = 2**16
 STEADY = 0.05
 """Changes of the bitrate by less than this share are left out: every estimate is that uncertain."""
 
-VP8_LOWER, VP8_HIGHER, VP8_PAUSE = 0.8, 1.5, 2.0
+VP8_MUCH_LOWER, VP8_LOWER, VP8_HIGHER = 0.5, 0.8, 1.5
+VP8_SHORT_PAUSE, VP8_PAUSE = 1.0, 2.0
 """libvpx inside FFmpeg 8 takes no new bitrate: the encoder is made anew, which costs a keyframe.
 So only when the target falls below, or rises above, these shares; and not before a pause in
-seconds, unless it falls."""
+seconds, the short one where it falls, none where it falls much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +139,30 @@ class H264Encoder(_OneContext):
 
     TELLS_COLOURS = True
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._name = h264_name()
+
+    def encode(
+        self, picture: av.VideoFrame, pts: int, target: Target, keyframe: bool
+    ) -> Encoded | None:
+        """With x264 from the first picture on that NVENC fails at: its driver allows so many
+        encoders only, and a GPU may go away."""
+        try:
+            return super().encode(picture, pts, target, keyframe)
+        except av.FFmpegError as error:
+            if self._name == "libx264":
+                raise
+            log.warning("NVENC failed, x264 goes on: %s", error)
+            self._name, self._context = "libx264", None
+            return super().encode(picture, pts, target, keyframe)
+
     def _is_outdated(self, target: Target) -> bool:
         made = self._made_for
         return made is None or (made.fast, made.cap) != (target.fast, target.cap)
 
     def _open(self, width: int, height: int, target: Target) -> VideoCodecContext:
-        name = h264_name()
+        name = self._name
         options = {"maxrate": str(target.cap), "bufsize": str(target.cap // 3), "forced-idr": "1"}
         options |= (
             {
@@ -172,8 +191,12 @@ class Vp8Encoder(_OneContext):
         if made is None or made.fast != target.fast:
             return True
         change = target.bitrate / made.bitrate
-        has_rested = time.monotonic() - self._made_at > VP8_PAUSE
-        return change < VP8_LOWER or (change > VP8_HIGHER and has_rested)
+        rested = time.monotonic() - self._made_at
+        return (
+            change < VP8_MUCH_LOWER
+            or (change < VP8_LOWER and rested > VP8_SHORT_PAUSE)
+            or (change > VP8_HIGHER and rested > VP8_PAUSE)
+        )
 
     def _open(self, width: int, height: int, target: Target) -> VideoCodecContext:
         rate = str(target.bitrate)
@@ -205,10 +228,13 @@ NVENC = {
 """Not measured: no machine with NVENC was at hand."""
 
 
+NVIDIA = Path("/dev/nvidiactl")
+
+
 @functools.cache
 def h264_name() -> str:
     """FFmpeg's name of the encoder: NVENC where it works, else x264. Tried once."""
-    if not Path("/dev/nvidiactl").exists() or "h264_nvenc" not in av.codecs_available:
+    if not NVIDIA.exists() or "h264_nvenc" not in av.codecs_available:
         return "libx264"
     try:
         _create("h264_nvenc", 640, 480, 1_000_000, NVENC, profile="Baseline").open()

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import av
 
 from stream.child import Child, ChildDied
+from stream.egress.bitrate import HEADROOM
 from stream.egress.publication import MESSAGES, Failure, Phase, Progress, UploadRate
 from stream.egress.sound_clock import SoundClock
 from stream.egress.target import Target
@@ -195,7 +196,10 @@ class MuxerCarrier:
 
     async def _send(self, child: Child, taken: Callable[[], None]) -> tuple[Failure, str]:
         broadcast = self._session.broadcast
-        self._rate = UploadRate(broadcast.cap, self._rate.estimate)
+        estimate = self._rate.estimate
+        if not self.sent:  # nothing was learned yet: whoever watches is not to see it begin
+            estimate = max(estimate, round(broadcast.target.bitrate / HEADROOM))
+        self._rate = UploadRate(broadcast.cap, estimate)
         self._clock = SoundClock()
         self._fed.clear()
         self._viewer = viewer = broadcast.join("H264", guesses=True)

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stream.egress.bitrate import HEADROOM, START, Budget
+from stream.egress.bitrate import HEADROOM, RAMP, START, Budget
 from stream.egress.encoder import Encoded
 from stream.frames import Frame
-from stream.limits import MAX_VIEWER_PICTURES
+from stream.limits import MAX_AGE, MAX_VIEWER_PICTURES
 from stream.mailbox import Mailbox
+from stream.metrics import FRAMES_DROPPED
+from stream.overload import Expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +27,24 @@ class Viewer:
     nobody else notices. All methods run on the event loop's thread.
 
     estimate: bits per second that its network carries. guesses: it is not told by the receiver.
-    dropped: pictures that it lost, by being slow or while it waited for a keyframe.
+    joined: when, None: now. dropped: pictures that it lost, by being slow or while it waited for a
+    keyframe. sending: how long handing the next one to the system will take.
     """
 
-    def __init__(self, codec: str, ask: Callable[[], None], guesses: bool = False) -> None:
+    def __init__(
+        self,
+        codec: str,
+        ask: Callable[[], None],
+        guesses: bool = False,
+        joined: float | None = None,
+    ) -> None:
         self.codec = codec
         self.guesses = guesses
         self.estimate = START
         self.dropped = 0
         self.sent = 0
+        self.sending = Expected()
+        self._joined = time.monotonic() if joined is None else joined
         self._queue: Mailbox[Sent] = Mailbox(MAX_VIEWER_PICTURES)
         self._ask = ask
         self._budget = Budget()
@@ -46,8 +57,19 @@ class Viewer:
         self._ask()
 
     async def get(self) -> Sent:
-        """Raises MailboxClosedError."""
-        return await self._queue.get()
+        """The next picture. When it is too old and newer ones wait behind it, all of them are
+        dropped. Raises MailboxClosedError."""
+        while True:
+            sent = await self._queue.get()
+            if not len(self._queue) or time.monotonic() - sent.frame.received <= MAX_AGE:
+                return sent
+            self._start_afresh(1)
+            self._ask()
+
+    def is_ramping(self, now: float | None = None) -> bool:
+        """Whether its estimate says little yet; a guess begins where the stream is."""
+        now = time.monotonic() if now is None else now
+        return not self.guesses and now - self._joined < RAMP
 
     def close(self) -> None:
         self._queue.close()
@@ -57,15 +79,14 @@ class Viewer:
         size, keyframe = len(sent.encoded.data), sent.encoded.keyframe
         if keyframe:
             self._keyframe_size = size
-        is_slow = self.estimate * HEADROOM < bitrate * 0.99
+        is_slow = not self.is_ramping(now) and self.estimate * HEADROOM < bitrate * 0.99
         bits = self._budget.fill(self.estimate, time.monotonic() if now is None else now)
         if is_slow and bits <= 0:
             self._waits = True
         if len(self._queue) >= MAX_VIEWER_PICTURES:
-            self.dropped += self._queue.clear()
-            self._waits = True
+            self._start_afresh()
         if self._waits and (not keyframe or (is_slow and bits <= 0)):
-            self.dropped += 1
+            self._drop(1)
             if not is_slow or bits >= min(self._keyframe_size * 8, self.estimate):
                 self._ask()
             return
@@ -73,3 +94,12 @@ class Viewer:
         self.sent += 1
         self._budget.spend(size)
         self._queue.put(sent)
+
+    def _start_afresh(self, dropped: int = 0) -> None:
+        """Drop what waits, after others that were, and go on with the next keyframe."""
+        self._drop(dropped + self._queue.clear())
+        self._waits = True
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        FRAMES_DROPPED["viewer"].inc(count)

@@ -22,7 +22,7 @@ SMOOTHING = 0.05
 
 LONGEST_SENDING = 0.1
 """Seconds that encrypting a picture and handing it to the system may count: more is a viewer's own
-trouble, for which the others are to lose nothing."""
+trouble."""
 
 REMEMBERED = 128
 """Sent pictures whose RTP timestamps are remembered: four seconds, longer than any click takes."""
@@ -79,10 +79,10 @@ class VideoOutput(MediaStreamTrack):
             self._viewer.estimate = bitrate
 
     async def recv(self) -> "av.Packet[Any]":
-        if self._last is not None:
+        if self._last is not None and self._viewer is not None:
             # aiortc asks for the next picture when the last was packed and sent.
             now = time.monotonic()
-            self._broadcast.sending.took(min(now - self._left, LONGEST_SENDING))
+            self._viewer.sending.took(min(now - self._left, LONGEST_SENDING))
             delay = now - self._last.frame.received
             self.delay += (SMOOTHING if self.delay else 1.0) * (delay - self.delay)
             if self.last_timestamp is not None:

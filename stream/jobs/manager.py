@@ -237,7 +237,9 @@ class Jobs:
 
     async def _run(self, job: Job) -> None:
         progress = self._progress.setdefault(job.id, Progress())
-        if progress.cancelled:
+        # It may have been cancelled while it was taken, which is nowhere but in the database then.
+        now = await asyncio.to_thread(self.store.get, job.id)
+        if progress.cancelled or now is None or now.has_ended:
             await self._end(job, CANCELLED, 0)
             return
         progress.task = asyncio.create_task(self._process(job, progress))

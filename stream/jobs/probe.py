@@ -10,7 +10,7 @@ from stream.errors import LimitError, MediaError
 from stream.ingest.file import VideoFile, length
 from stream.jobs import talk
 from stream.jobs.confine import confine
-from stream.limits import MAX_DURATION, MAX_PIXELS, PROBE_MEMORY, PROBE_TIMEOUT
+from stream.limits import MAX_DURATION, MAX_FRAME_RATE, MAX_PIXELS, PROBE_MEMORY, PROBE_TIMEOUT
 
 
 def probe(path: Path) -> dict[str, Any]:
@@ -29,6 +29,11 @@ def probe(path: Path) -> dict[str, Any]:
     if duration > MAX_DURATION:
         raise LimitError(
             f"the video is {float(duration):.0f} s long; at most {MAX_DURATION:.0f} are taken"
+        )
+    if frames > MAX_FRAME_RATE * (duration + 1):
+        raise LimitError(
+            f"the video has {frames} pictures in {float(duration):.1f} s; at most {MAX_FRAME_RATE} "
+            "a second are taken"
         )
     return {
         "width": width,

@@ -15,7 +15,11 @@ from stream.errors import SegstreamError
 log = logging.getLogger(__name__)
 
 REMEMBERED = 20
-"""Last lines of what the process complained about, for the log, should it die."""
+"""Lines of what the process complains about that go into the log: the first ones as they come, the
+last ones should it die. A stranger's video may bring a library to write without end."""
+
+LAST_WORDS = 1.0
+"""Seconds for what it has complained about to be read, once it has ended."""
 
 END_TIMEOUT = 30.0
 """Seconds to be gone once it has closed its output, which it does by ending; then it is killed.
@@ -54,7 +58,7 @@ async def run(
     )
     assert process.stdin is not None
     complaints: deque[str] = deque(maxlen=REMEMBERED)
-    tasks = [asyncio.create_task(_collect(process, complaints))]
+    tasks = [asyncio.create_task(_collect(module, process, complaints))]
     if told is not None:
         tasks.append(asyncio.create_task(_tell(process, told)))
     try:
@@ -67,6 +71,7 @@ async def run(
         code, last = await process.wait(), None
     finally:
         await _end(process)
+        await asyncio.wait(tasks[:1], timeout=LAST_WORDS)
         for task in tasks:
             task.cancel()
     if last is not None and "error" in last:
@@ -113,11 +118,17 @@ async def _tell(process: asyncio.subprocess.Process, told: AsyncIterator[dict[st
             await process.stdin.drain()
 
 
-async def _collect(process: asyncio.subprocess.Process, complaints: deque[str]) -> None:
+async def _collect(
+    module: str, process: asyncio.subprocess.Process, complaints: deque[str]
+) -> None:
     assert process.stderr is not None
+    count = 0
     with suppress(ValueError):  # a line without end
         while line := await process.stderr.readline():
             complaints.append(line.decode(errors="replace").strip()[:300])
+            count += 1
+            if count <= REMEMBERED:
+                log.info("%s: %s", module, complaints[-1])
     while await process.stderr.read(65536):
         pass
 

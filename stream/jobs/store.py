@@ -43,6 +43,16 @@ class Job:
         return self.state in ENDED
 
 
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """counts: jobs in each state. age: seconds that the oldest queued one has waited. held:
+    milliseconds of video that are reserved."""
+
+    counts: dict[str, int]
+    age: float
+    held: int
+
+
 class JobStore:
     """owner: this server among those that use the database; it works on its own jobs only."""
 
@@ -175,11 +185,16 @@ class JobStore:
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM jobs WHERE id = ? AND finished IS NOT NULL", (id,))
 
-    def counts(self) -> dict[str, int]:
-        """How many jobs are in each state."""
+    def summary(self) -> Summary:
+        """Of all servers' jobs."""
         with self._database.transaction() as connection:
             rows = connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()
-            return dict.fromkeys((QUEUED, RUNNING, *ENDED), 0) | {r[0]: r[1] for r in rows}
+            counts = dict.fromkeys((QUEUED, RUNNING, *ENDED), 0) | {r[0]: r[1] for r in rows}
+            query = "SELECT min(created) FROM jobs WHERE state = ?"
+            (oldest,) = connection.execute(query, (QUEUED,)).fetchone()
+            (held,) = connection.execute("SELECT coalesce(sum(amount), 0) FROM holds").fetchone()
+        age = 0.0 if oldest is None else max(self._now() - oldest, 0.0)
+        return Summary(counts, age, held)
 
     def _end(
         self,

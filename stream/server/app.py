@@ -27,6 +27,7 @@ from stream.server import (
     page,
     patches,
     publication_routes,
+    recording_routes,
     rtc,
     whep,
     whip,
@@ -78,6 +79,7 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     app.router.add_get("/backgrounds/{name}", backgrounds.get_picture)
     camera_routes.add_routes(app)
     publication_routes.add_routes(app)
+    recording_routes.add_routes(app)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", health.get_readyz)
     app.router.add_get("/metrics", metrics.get_metrics)
@@ -114,7 +116,13 @@ async def _sessions(
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="compose")
     ending = app[drain.DRAIN]
     app[rtc.PEERS] = peers = rtc.Peers(
-        tracker, pool, settings.model, settings.network, settings.max_bitrate, ending
+        tracker,
+        pool,
+        settings.model,
+        settings.network,
+        settings.max_bitrate,
+        ending,
+        settings.record,
     )
     app[mjpeg.POOL], app[mjpeg.VIEWERS] = pool, set()
     app[CAMERAS] = cameras = _cameras(settings, tracker, pool, ending)

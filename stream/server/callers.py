@@ -7,12 +7,9 @@ import sqlite3
 from aiohttp import web
 
 from stream.errors import KeyRefused, SegstreamError
-from stream.server.access import host_name, was_passed_on
+from stream.server.access import KEY, REMAINING, host_name, is_paid, was_passed_on
 from stream.server.http import is_loopback, request_key
 from stream.server.keys import Key, Keys
-
-HEADER = "x-api-key"
-REMAINING = "x-remaining-credits"
 
 _CALLER = request_key("caller")
 
@@ -26,14 +23,14 @@ class Access:
 
     async def identify(self, request: web.Request) -> Key | None:
         """The caller's key; None for somebody on this machine. Raises KeyRefused."""
-        given = request.headers.get(HEADER)
+        given = request.headers.get(KEY)
         if given is not None:
             key = await asyncio.to_thread(self.keys.check, given)
             request[_CALLER] = key.id
             return key
         is_here = self._is_local and is_loopback(host_name(request.host))
         if not is_here or was_passed_on(request) or await asyncio.to_thread(self.keys.any_valid):
-            raise KeyRefused(f"this server wants a key in the header {HEADER}")
+            raise KeyRefused(f"this server wants a key in the header {KEY}")
         request[_CALLER] = None
         return None
 
@@ -58,5 +55,5 @@ ACCESS = web.AppKey("access", Access)
 
 async def add_remaining(request: web.Request, response: web.StreamResponse) -> None:
     """For every answer of what costs credits, the refusing ones too."""
-    if request.path.startswith(("/v1/", "/jobs")):
+    if is_paid(request):
         response.headers[REMAINING] = await request.app[ACCESS].remaining(request)

@@ -19,8 +19,6 @@ def add_routes(app: web.Application) -> None:
     router.add_get("/cameras/{name}", _get)
     router.add_patch("/cameras/{name}", _patch)
     router.add_delete("/cameras/{name}", _delete)
-    router.add_post("/cameras/{name}/recording", _post_recording)
-    router.add_delete("/cameras/{name}/recording", _delete_recording)
     router.add_get("/cameras/{name}/mjpeg", _camera_mjpeg)
     router.add_get("/cameras/{name}/snapshot.jpg", _camera_snapshot)
     router.add_patch("/sessions/{session}", _patch_session)
@@ -58,17 +56,6 @@ async def _patch(request: web.Request) -> web.Response:
 
 async def _delete(request: web.Request) -> web.Response:
     await request.app[CAMERAS].remove(request.match_info["name"])
-    return web.Response(status=204)
-
-
-async def _post_recording(request: web.Request) -> web.Response:
-    camera = _camera(request)
-    camera.start_recording()
-    return web.json_response(camera.state()["recording"], status=201)
-
-
-async def _delete_recording(request: web.Request) -> web.Response:
-    await _camera(request).stop_recording()
     return web.Response(status=204)
 
 

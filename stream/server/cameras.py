@@ -15,8 +15,7 @@ from stream.cameras import CameraConfig, CameraFile, Configs, add, remove, set_e
 from stream.compose import effect_fields
 from stream.compose.effects import Stack
 from stream.egress import target
-from stream.egress.recording import Recording
-from stream.errors import Busy, InputError, SegstreamError
+from stream.errors import Busy, SegstreamError
 from stream.ingest.address import Transport, shown
 from stream.ingest.rtsp import Follower
 from stream.ingest.source import MESSAGES, Phase
@@ -26,6 +25,7 @@ from stream.network import Network
 from stream.server import effects
 from stream.server.drain import Drain
 from stream.server.publications import Publications
+from stream.server.recorder import Recorder
 from stream.server.steering import Steering
 from stream.session import Session
 from stream.settings import MAX_BITRATE
@@ -52,9 +52,8 @@ class Camera:
         self.config = config
         # With a slash, so that no publisher can name its session like it (stream.server.whip).
         self.session = Session(f"camera/{config.name}", tracker, pool, max_bitrate=max_bitrate)
-        self.recording: Recording | None = None
+        self.recorder = Recorder(self.session, records and records / config.name)
         self.publications = Publications(f"camera {config.name}", self.session, network)
-        self._records = records
         self._stats: Stats | None = None
         self._trouble = ""
         self._has_begun = False
@@ -78,7 +77,7 @@ class Camera:
             self.session.request(None, AddText(self.config.text))
         if self.config.record:
             try:
-                self.start_recording()
+                self.recorder.start()
             except SegstreamError as error:
                 self._trouble = str(error)
         for publish in self.config.publish:
@@ -100,7 +99,7 @@ class Camera:
             if isinstance(result, Exception):
                 log.error("camera %s failed", self.config.name, exc_info=result)
         await self.publications.close()
-        await self.stop_recording()
+        await self.recorder.stop()
         await self.session.close()
 
     async def _follow(self) -> None:
@@ -133,20 +132,6 @@ class Camera:
         if self._has_begun and self.session.effects != stack:
             await effects.switch(self.session, stack)
 
-    def start_recording(self) -> None:
-        """Go on with it if it runs already. Raises InputError."""
-        if self.recording is not None:
-            return
-        if self._records is None:
-            raise InputError("recording is off; start the server with --record FOLDER")
-        self.recording = Recording(self.session, self._records / self.config.name)
-        self.recording.start()
-
-    async def stop_recording(self) -> None:
-        recording, self.recording = self.recording, None
-        if recording is not None:
-            await recording.close()
-
     @property
     def phase(self) -> Phase:
         return self._follower.source.look(time.monotonic())
@@ -154,7 +139,7 @@ class Camera:
     def state(self) -> dict[str, object]:
         """What the API answers; without any password."""
         now, source, follower = time.monotonic(), self._follower.source, self._follower
-        stats, recording = self._stats, self.recording
+        stats = self._stats
         width, height = source.size
         # Until they are set no picture comes, so nobody sees any others.
         effects_shown = self.session.effects if self._has_begun else self.config.effect
@@ -187,7 +172,7 @@ class Camera:
             "effects": list(map(effect_fields.told, effects_shown)),
             "objects": len(self.session.state.objects),
             "trouble": self._trouble,
-            "recording": recording.state() if recording else None,
+            "recording": self.recorder.state(),
             "publications": self.publications.states(),
         }
 

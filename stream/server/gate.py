@@ -16,8 +16,7 @@ from aiohttp.typedefs import Handler
 
 from stream.errors import KeyRefused
 from stream.limits import LIVE_COUNT_INTERVAL
-from stream.server.access import host_name, is_guarded, was_passed_on
-from stream.server.callers import HEADER
+from stream.server.access import KEY, host_name, is_guarded, was_passed_on
 from stream.server.http import is_loopback, request_key
 from stream.server.keys import Keys
 from stream.server.lease import Lease
@@ -159,10 +158,10 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     session = request.match_info.get("session")
     if session is not None and not gate.may_touch(found, session):
         raise web.HTTPNotFound(text=f"no session {session[:40]}; it has ended or never was")
-    if found.key is not None and _changes_cameras(request):
+    if found.key is not None and _is_the_operators(request):
         raise web.HTTPForbidden(
-            text="cameras are the operator's: a key only watches them; change them with the "
-            "operator's token, or with 'segstream camera' on the server"
+            text="cameras and recordings are the operator's: a key only watches them; change them "
+            "with the operator's token, or with 'segstream camera' on the server"
         )
     return await handler(request)
 
@@ -178,7 +177,7 @@ def _given(request: web.Request) -> str | None:
     scheme, _, bearer = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if bearer.strip() and scheme.lower() == "bearer":
         return bearer.strip()
-    return request.headers.get(HEADER) or request.query.get(QUERY) or None
+    return request.headers.get(KEY) or request.query.get(QUERY) or None
 
 
 def _bytes(text: str) -> bytes:
@@ -192,10 +191,12 @@ def _is_behind(request: web.Request) -> bool:
     return request.path.split("/")[1] not in OPEN
 
 
-def _changes_cameras(request: web.Request) -> bool:
-    """Adds or removes one, records it, or sends it somewhere."""
+def _is_the_operators(request: web.Request) -> bool:
+    """Adds or removes a camera or sends it somewhere, or writes to the disk, where old recordings
+    make room for new ones, whoever's they are."""
+    parts = request.path.split("/")
     is_read = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
-    return request.path.split("/")[1] == "cameras" and not is_read
+    return not is_read and (parts[1] == "cameras" or parts[-1] == "recording")
 
 
 def _is_local(request: web.Request) -> bool:

@@ -40,7 +40,7 @@ def ports_within(ports: range | None) -> Iterator[None]:
 class PortRangeAsyncio:
     """asyncio as aioice is to see it (stream.server.patches): its sockets get allowed ports.
 
-    aioice 0.10 has no setting for them: it binds to port 0 of each local address.
+    aioice 0.13 has no setting for them: it binds to port 0 of each local address.
     """
 
     def __getattr__(self, name: str) -> Any:

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from stream import __version__
 from stream.egress import publication
 from stream.ingest.source import Phase
-from stream.jobs.store import QUEUED, RUNNING
+from stream.jobs.store import QUEUED, RUNNING, Summary
 from stream.metrics import PREFIX, REGISTRY
 from stream.server.cameras import CAMERAS
 from stream.server.drain import DRAIN
@@ -26,8 +26,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class ServerState(Collector):
     """Asked when somebody asks /metrics, so that nothing has to be kept up to date."""
 
-    def __init__(self, app: web.Application, jobs: Mapping[str, int]) -> None:
-        """jobs: how many are in each state."""
+    def __init__(self, app: web.Application, jobs: Summary) -> None:
         self._app = app
         self._tracker = app[TRACKER]
         self._jobs = jobs
@@ -46,8 +45,10 @@ class ServerState(Collector):
         yield _gauges(
             "publications", "Targets that streams are sent to", "state", _publications(self._app)
         )
-        jobs = {state: self._jobs[state] for state in (QUEUED, RUNNING)}
+        jobs = {state: self._jobs.counts[state] for state in (QUEUED, RUNNING)}
         yield _gauges("jobs", "Jobs on whole videos, of all servers of the data", "state", jobs)
+        reserved = self._jobs.held / 1000
+        yield _gauge("credits_reserved", "Seconds of video that keys' jobs may cost yet", reserved)
         yield _gauge("draining", "1: it ends, and takes no new sessions", draining)
         yield _gauge("worker_up", "1: the tracker's process is at work", worker.state == "ready")
         yield _gauge("worker_silence_seconds", "Since it last said something", worker.silent or 0)
@@ -62,7 +63,7 @@ class ServerState(Collector):
             "queue_age_seconds",
             "How long what waits longest has waited, of all sessions and cameras",
             "queue",
-            ages | self._tracker.queue_ages(),
+            ages | self._tracker.queue_ages() | {"jobs": self._jobs.age},
         )
         info = GaugeMetricFamily(f"{PREFIX}_info", "What is run", labels=("version", "model"))
         info.add_metric((__version__, peers.model), 1)
@@ -94,6 +95,6 @@ async def get_metrics(request: web.Request) -> web.Response:
     """Prometheus's text format 0.0.4."""
     store = request.app[SUBMISSIONS].jobs.store
     state = CollectorRegistry()
-    state.register(ServerState(request.app, await asyncio.to_thread(store.counts)))
+    state.register(ServerState(request.app, await asyncio.to_thread(store.summary)))
     text = generate_latest(state) + generate_latest(REGISTRY)
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import socket
+import time
 from concurrent.futures import Executor
 
 from aiohttp import web
@@ -11,6 +13,8 @@ from stream.egress.jpeg import JpegEncoder
 from stream.errors import Busy, InputError, MediaError
 from stream.frames import Frame
 from stream.limits import (
+    JPEG_BUFFER,
+    MAX_AGE,
     MAX_CAMERA_VIEWERS,
     MAX_JPEG_RATE,
     MAX_SIDE,
@@ -18,6 +22,7 @@ from stream.limits import (
     READ_TIMEOUT,
 )
 from stream.mailbox import Mailbox, MailboxClosedError
+from stream.metrics import FRAMES_DROPPED
 from stream.server.drain import DRAIN
 from stream.session import Session
 
@@ -54,6 +59,7 @@ async def stream(request: web.Request, session: Session) -> web.StreamResponse:
     )
     try:
         await response.prepare(request)
+        _bound_buffer(request)
         await _send(request, response, frames, encoder, rate)
     except (TimeoutError, ConnectionError, MailboxClosedError):
         pass  # the viewer is gone or reads nothing, or the session ended
@@ -88,12 +94,22 @@ async def _send(
             await response.write(head.encode() + data + b"\r\n")
 
 
+def _bound_buffer(request: web.Request) -> None:
+    """Let what a slow viewer does not take wait where a newer picture takes its place, and not in
+    the kernel, which would keep seconds of them."""
+    connection = None if request.transport is None else request.transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, JPEG_BUFFER)
+
+
 async def _next(frames: Mailbox[Frame], request: web.Request) -> Frame:
-    """Raises ConnectionResetError when the viewer has gone meanwhile."""
+    """One that is not too old. Raises ConnectionResetError when the viewer has gone meanwhile."""
     while True:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_INTERVAL):
-                return await frames.get()
+                while time.monotonic() - (frame := await frames.get()).received > MAX_AGE:
+                    FRAMES_DROPPED["viewer"].inc()
+                return frame
         if request.transport is None or request.transport.is_closing():
             raise ConnectionResetError
 

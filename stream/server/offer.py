@@ -138,7 +138,7 @@ def _check_bundle(description: SessionDescription) -> None:
 def _without_mdns(lines: list[str]) -> list[str]:
     """Leave out candidates whose address a browser hides behind a name ending in .local.
 
-    aioice 0.10 asks the local network for each, up to a second, and fails where multicast is not
+    aioice 0.13 asks the local network for each, up to a second, and fails where multicast is not
     possible. Nothing is lost: the peer's own checks tell its address (peer-reflexive candidates).
     Then the offer's list is not the whole one, so its end is left out as well.
     """

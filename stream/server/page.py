@@ -18,13 +18,30 @@ def root() -> Path:
 def add_routes(app: web.Application) -> None:
     """Serve the page at / and below; to be called last, since it takes every path."""
     app.router.add_get("/{path:.*}", _file)
+    app.router.add_route("*", "/{path:.*}", _unknown)
 
 
-async def _file(request: web.Request) -> web.FileResponse:
+async def _unknown(request: web.Request) -> web.Response:
+    """405 for a path that takes other methods, 404 for one that there is not."""
+    known = {"GET", "HEAD"} if _find(request) is not None else set[str]()
+    *others, _ = request.app.router.resources()
+    for resource in others:
+        known |= (await resource.resolve(request))[1]
+    if known - {"OPTIONS"}:  # which whole trees of paths take
+        raise web.HTTPMethodNotAllowed(request.method, known)
+    raise web.HTTPNotFound(text=f"there is no {request.path[:100]}")
+
+
+def _find(request: web.Request) -> Path | None:
+    """The file that is asked for."""
     folder = root()
     # Looked up, not joined: no path that a client makes up is ever given to the file system.
     files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*.*")}
-    file = files.get(request.match_info["path"] or "index.html")
+    return files.get(request.match_info["path"] or "index.html")
+
+
+async def _file(request: web.Request) -> web.FileResponse:
+    file = _find(request)
     if file is None:
         raise web.HTTPNotFound(text=f"there is no {request.path[:100]}")
     # An update of the program must not meet half of the former page in a browser's cache.

@@ -5,6 +5,7 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from pathlib import Path
 
 from aiohttp import web
 
@@ -13,7 +14,7 @@ from stream.errors import Busy, OfferError
 from stream.limits import MAX_CAMERA_VIEWERS, MAX_SDP, MAX_SESSIONS
 from stream.metrics import SESSIONS_STARTED
 from stream.network import Network
-from stream.server import offer
+from stream.server import offer, recorder
 from stream.server.camera_viewer import CameraViewer
 from stream.server.cameras import CAMERAS, Camera
 from stream.server.drain import Drain
@@ -23,6 +24,7 @@ from stream.server.lease import Lease
 from stream.server.offer import Offer
 from stream.server.peer import Peer
 from stream.server.publications import Publications
+from stream.server.recorder import Recorder
 from stream.server.viewer import Viewer
 from stream.session import Session
 from stream.settings import MAX_BITRATE
@@ -33,7 +35,7 @@ class Peers:
     """All peers of one server, and who watches them. tracker, pool: shared by their sessions.
 
     max_bitrate: bits per second of each returned picture. drain: once it has begun, nobody more is
-    let in.
+    let in. records: the folder for recordings; None: there are none.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Peers:
         network: Network | None = None,
         max_bitrate: int = MAX_BITRATE,
         drain: Drain | None = None,
+        records: Path | None = None,
     ) -> None:
         self.model = model
         self.network = network or Network()
@@ -55,6 +58,8 @@ class Peers:
         self._viewers: dict[str, dict[str, Viewer]] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._publications: dict[str, Publications] = {}
+        self._records = records
+        self._recorders: dict[str, Recorder] = {}
         self._answering: set[str] = set()
         self._drain = drain or Drain(0)
 
@@ -90,13 +95,26 @@ class Peers:
 
     def publications(self, id: str) -> Publications:
         """What a session is published to; a camera has its own. Raises aiohttp's HTTPNotFound."""
+        session = self._own_session(id)
+        if id not in self._publications:
+            self._publications[id] = Publications(f"session {id}", session, self.network)
+        return self._publications[id]
+
+    def recorder(self, id: str) -> Recorder:
+        """What records a session; a camera has its own. Raises aiohttp's HTTPNotFound."""
+        session = self._own_session(id)
+        if id not in self._recorders:
+            self._recorders[id] = recorder.of_session(session, self._records)
+        return self._recorders[id]
+
+    def _own_session(self, id: str) -> Session:
+        """Raises aiohttp's HTTPNotFound."""
         peer = self.peer(id)
         if isinstance(peer, CameraViewer):
-            raise web.HTTPNotFound(text=f"{id[:40]} watches a camera; publish the camera itself")
-        if id not in self._publications:
-            made = Publications(f"session {id}", peer.session, self.network)
-            self._publications[id] = made
-        return self._publications[id]
+            raise web.HTTPNotFound(
+                text=f"{id[:40]} watches a camera; publish or record the camera itself"
+            )
+        return peer.session
 
     @property
     def all_publications(self) -> list[Publications]:
@@ -234,6 +252,8 @@ class Peers:
             del self._peers[id]
             if id in self._publications:
                 await self._publications.pop(id).close()
+            if id in self._recorders:
+                await self._recorders.pop(id).stop()
             for viewer in self._viewers.get(id, {}).values():
                 viewer.end("its session ended")
             self._owners.pop(id, None)

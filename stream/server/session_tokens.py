@@ -8,7 +8,7 @@ from aiohttp import web
 
 from stream.errors import InputError, KeyRefused
 from stream.limits import MAX_TOKEN_BODY, MAX_TOKEN_SECONDS
-from stream.server.callers import HEADER
+from stream.server.access import KEY
 from stream.server.gate import GATE
 from stream.server.http import read_body
 
@@ -19,9 +19,9 @@ SECONDS = 3600
 
 async def post(request: web.Request) -> web.Response:
     """201 with a token of the key in `x-api-key`. Body: nothing, or {"seconds": N}."""
-    given = request.headers.get(HEADER)
+    given = request.headers.get(KEY)
     if given is None:
-        raise KeyRefused(f"a session token is made from a key; send one in the header {HEADER}")
+        raise KeyRefused(f"a session token is made from a key; send one in the header {KEY}")
     keys = request.app[GATE].keys
     key = await asyncio.to_thread(keys.check, given)
     seconds = read_seconds(await read_body(request, MAX_TOKEN_BODY))

@@ -28,10 +28,17 @@ from stream.settings import Settings
 
 def add_routes(app: web.Application) -> None:
     app.router.add_post(hosted.PATH, hosted.post)
+    for path in ("/v1/{path:.*}", "/jobs", "/jobs/{path:.*}"):
+        app.router.add_options(path, _preflight)
     app.router.add_route("*", "/v1/{path:.*}", hosted.unknown)
     app.router.add_get("/openapi.json", openapi.get)
     app.router.add_post(session_tokens.PATH, session_tokens.post)
     jobs.add_routes(app)
+
+
+async def _preflight(_request: web.Request) -> web.Response:
+    """What may be sent is in headers that every answer to a page of another site has."""
+    return web.Response(status=204)
 
 
 async def run(app: web.Application, settings: Settings) -> AsyncIterator[None]:

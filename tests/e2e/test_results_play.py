@@ -78,15 +78,25 @@ def work(server, path):
     return {one["name"]: server.url + one["url"] for one in job["results"]}
 
 
+def fulfill(route, body):
+    """The bytes that are asked for, as a web server would send them."""
+    wanted = route.request.headers.get("range", "bytes=0-")
+    first, last = wanted.removeprefix("bytes=").split("-")
+    part = body[int(first) : int(last) + 1 if last else None]
+    place = f"bytes {first}-{int(first) + len(part) - 1}/{len(body)}"
+    headers = {"content-type": "video/mp4", "content-range": place}
+    route.fulfill(status=206, body=part, headers=headers)
+
+
 def test_chromium_plays_the_results(server, launch, tmp_path):
     clip = drawn_clips.make(tmp_path / "drawn.mp4", count=COUNT, audio="aac")
     results = work(server, clip)
     page = launch().new_page()
     # Under the page's own address, which is all that it may play from.
-    for name, overlay in (("called-overlay.mp4", True), ("called-mask.mp4", False)):
-        results[name] = f"{server.url}/{name}"
-        (tmp_path / name).write_bytes(called(server, clip, overlay))
-        page.route(results[name], lambda route, name=name: route.fulfill(path=tmp_path / name))
+    calls = {"called-overlay.mp4": True, "called-mask.mp4": False}
+    results |= {name: f"{server.url}/{name}" for name in calls}
+    bodies = {results[name]: called(server, clip, overlay) for name, overlay in calls.items()}
+    page.route("**/called-*.mp4", lambda route: fulfill(route, bodies[route.request.url]))
     page.goto(server.url)
     for name, url in results.items():
         found = page.evaluate(PLAY, url)

@@ -1,4 +1,4 @@
-"""Changes to aiortc 1.16 and aioice 0.10, each with its reason.
+"""Changes to aiortc 1.16 and aioice 0.13, each with its reason.
 
 A test of each fails once the library does without it.
 """

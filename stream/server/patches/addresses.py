@@ -1,4 +1,4 @@
-"""aioice 0.10 leaves 127.0.0.1 out: on a machine without a network no peer could connect."""
+"""aioice 0.13 leaves 127.0.0.1 out: on a machine without a network no peer could connect."""
 
 from aioice import ice
 

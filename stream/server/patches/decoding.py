@@ -13,6 +13,7 @@ from aiortc.jitterbuffer import JitterFrame
 from stream.compose.colour_space import BT601
 from stream.ingest.payload import is_keyframe
 from stream.limits import MAX_ENCODED, MAX_ENCODED_AGE, MAX_SIDE
+from stream.metrics import FRAMES_DROPPED
 from stream.server.patches.jitter import Arrived, Released
 
 original_init = RTCRtpReceiver.__init__
@@ -90,7 +91,7 @@ class EncodedPictures(queue.Queue[tuple[Any, JitterFrame] | None]):
             self._drop_all()
             self._skipping = True
         if self._skipping and not is_keyframe(codec, data):
-            self.dropped += 1
+            self._drop(1)
             self._keyframe_wanted.set()
             return False
         self._skipping = False
@@ -109,5 +110,9 @@ class EncodedPictures(queue.Queue[tuple[Any, JitterFrame] | None]):
 
     def _drop_all(self) -> None:
         with self.mutex:
-            self.dropped += len(self.queue)
+            self._drop(len(self.queue))
             self.queue.clear()
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        FRAMES_DROPPED["decoder"].inc(count)

@@ -5,13 +5,15 @@ buffer takes the place of its own for video.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiortc import RTCRtpReceiver
 from aiortc.jitterbuffer import JitterFrame
 
-from stream.ingest.jitter_buffer import JitterBuffer, Packet, Picture
+from stream.ingest.jitter_buffer import Counters, JitterBuffer, Packet, Picture
 from stream.ingest.payload import begins_picture, is_keyframe
+from stream.metrics import JITTER_BUFFER
 from stream.server.patches.retransmission import Nacks
 
 original_receive = RTCRtpReceiver.receive
@@ -36,6 +38,7 @@ class VideoJitterBuffer:
 
     def __init__(self, codecs: Mapping[int, Any]) -> None:
         self.buffer = JitterBuffer()
+        self._counted = Counters()
         self._codecs = codecs
 
     def add(self, packet: Any) -> tuple[bool, JitterFrame | None]:
@@ -54,7 +57,17 @@ class VideoJitterBuffer:
             ),
             now,
         )
+        self._count()
         return wants_keyframe, Released(pictures[-1], pictures[:-1], now) if pictures else None
+
+    def _count(self) -> None:
+        """Tell the metrics what has happened since the last packet; mostly nothing."""
+        now = self.buffer.counters
+        if now == self._counted:
+            return
+        for event, counter in JITTER_BUFFER.items():
+            counter.inc(getattr(now, event) - getattr(self._counted, event))
+        self._counted = replace(now)
 
 
 class Arrived(JitterFrame):

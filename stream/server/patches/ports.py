@@ -1,4 +1,4 @@
-"""What aioice 0.10 has no settings for: the UDP ports it takes, and when it thinks a peer gone."""
+"""What aioice 0.13 has no settings for: the UDP ports it takes, and when it thinks a peer gone."""
 
 import sys
 

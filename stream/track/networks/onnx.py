@@ -6,6 +6,7 @@ and were no faster than several objects side by side on a core each (docs/perfor
 """
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from stream.track.networks.base import (
     Recall,
     Spec,
 )
+from stream.track.networks.width import Width
 
 FORMAT = 2
 """Of the folder; a program reads only its own."""
@@ -94,13 +96,14 @@ class OnnxNetwork:
             narrow = {name: _open(path, 1) for name, path in paths.items() if name != "decode"}
             self._beside = self._alone | narrow
         self._pool = ThreadPoolExecutor(threads, "network")
+        self._width = Width()
 
     def _each(self, answer: Callable[..., Answer], *objects: Iterable[Any]) -> Sequence[Answer]:
-        """answer(sessions, ...) for each object: a lone one on all threads, several side by side
-        on one thread each. The number of threads does not change a bit."""
+        """answer(sessions, ...) for each object: a lone one on all threads if that pays, several
+        side by side on one thread each. The number of threads does not change a bit."""
         arguments = list(zip(*objects, strict=True))
         if len(arguments) == 1:
-            return [answer(self._alone, *arguments[0])]
+            return [answer(self._alone if self._width.pays else self._beside, *arguments[0])]
         return list(self._pool.map(lambda given: answer(self._beside, *given), arguments))
 
     def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> Sequence[Features]:
@@ -109,7 +112,13 @@ class OnnxNetwork:
                 *_run(sessions, "encode_image", rgb=np.ascontiguousarray(picture)[None])
             )
 
-        return self._each(encode, pictures)
+        if len(pictures) > 1:
+            return self._each(encode, pictures)
+        # Of all calls this one costs most, and always the same.
+        wide, began = self._width.next(), time.perf_counter()
+        features = encode(self._alone if wide else self._beside, pictures[0])
+        self._width.took(wide, time.perf_counter() - began)
+        return [features]
 
     def attend(
         self, features: Sequence[Features], recalls: Sequence[Recall | None]

@@ -66,7 +66,8 @@ def descendants(process: int) -> list[int]:
     found = [process]
     for parent in found:  # grows while it is read
         for task in Path(f"/proc/{parent}/task").iterdir():
-            found += map(int, (task / "children").read_text().split())
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+                found += map(int, (task / "children").read_text().split())
     return found
 
 

@@ -1,17 +1,19 @@
 """What the benchmarks share, and the accuracy benchmark on real clips."""
 
 import json
+import os
 import re
 import runpy
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, davis, jobs, machine, sheet, soak
+from benchmarks import accuracy, camera_soak, davis, jobs, machine, sheet, soak
 from stream.prompts import check
 from tests import drawn_clips
 
@@ -155,6 +157,32 @@ def test_soak_looks_at_both_processes_and_nothing_goes_wrong(
         assert found[process]["first_mib"] > 20
     assert found["files"][0] == found["files"][1]
     assert found["threads"][0] == found["threads"][1]
+
+
+def test_camera_soak_tells_what_has_grown() -> None:
+    before = {"server": {"files": 20, "threads": 9, "mib": 200.0, "tasks": 10}}
+    assert camera_soak.grown(before, before) == []
+    small = {"server": {"files": 22, "threads": 10, "mib": 210.0, "tasks": 9}}
+    assert camera_soak.grown(before, small) == []
+    large = {"server": {"files": 23, "threads": 12, "mib": 220.0, "tasks": 11}}
+    assert camera_soak.grown(before, large) == [
+        *("server files", "server threads", "server mib", "server tasks")
+    ]
+
+
+def test_camera_soak_counts_what_a_process_holds() -> None:
+    before = camera_soak.held([os.getpid()])
+    release = threading.Event()
+    thread = threading.Thread(target=release.wait)
+    with open(os.devnull):
+        thread.start()
+        after = camera_soak.held([os.getpid()])
+    release.set()
+    thread.join()
+    assert after.files == before.files + 1
+    assert after.threads == before.threads + 1
+    assert after.mib > 20
+    assert camera_soak.held([os.getpid()] * 2).files == 2 * before.files
 
 
 def test_accuracy_says_what_is_wrong_with_the_data() -> None:

@@ -244,6 +244,25 @@ async def test_media_stays_within_the_ports(ports: range) -> None:
         await publisher.close()
 
 
+async def test_media_flow_over_ipv6(ports: range, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each machine has ::1, which aioice leaves out as it does all of loopback."""
+    app = create_app(Settings(udp_ports=ports), bright_supervisor())
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["::1"])
+    async with TestClient(TestServer(app, host="::1")) as http:
+        publisher, viewer = Party(Scene()), Party(watches=("video",))
+        await publisher.begin(http, "/whip?session=studio")
+        answer = await (await viewer.begin(http, "/whep/studio")).text()
+        assert set(addresses(answer)) == {"::1"}
+        assert own_ports(answer) <= set(ports)
+        await viewer.until(lambda: len(viewer.pictures) > 5)
+        [transceiver] = viewer.connection.getTransceivers()
+        connection: Any = transceiver.receiver.transport.transport._connection
+        pair = connection._nominated[1]
+        assert {pair.local_candidate.host, pair.remote_candidate.host} == {"::1"}
+        await viewer.close()
+        await publisher.close()
+
+
 class Reflector(asyncio.DatagramProtocol):
     """A STUN server (RFC 8489) behind which everybody seems to be 198.51.100.9."""
 

@@ -1,7 +1,19 @@
 """Offers of the programs that people publish with, and what is answered to each."""
 
+from collections.abc import Callable
+
 import pytest
-from offers import CHROMIUM, FFMPEG, GSTREAMER, OBS, PUBLISHERS
+from offers import (
+    CHROMIUM,
+    FFMPEG,
+    FIREFOX,
+    GSTREAMER,
+    OBS,
+    OBS_SIMULCAST,
+    PUBLISHERS,
+    SAFARI,
+    VIEWERS,
+)
 
 from stream.errors import OfferError
 from stream.network import Network
@@ -9,10 +21,10 @@ from stream.server import codecs, offer
 from stream.server.connection import Connection
 
 
-async def answer(sdp: str) -> str:
+async def answer(sdp: str, read: Callable[[str], offer.Offer] = offer.read_publisher) -> str:
     connection = Connection("test", Network())
     try:
-        return await connection.answer(offer.read_publisher(sdp))
+        return await connection.answer(read(sdp))
     finally:
         await connection.close()
 
@@ -38,6 +50,8 @@ async def test_each_program_is_answered(name: str) -> None:
         (FFMPEG, "106 H264", "profile-level-id=64001e"),
         (GSTREAMER, "96 H264", "profile-level-id=64001f"),
         (CHROMIUM, "96 VP8", ""),
+        (FIREFOX, "120 VP8", ""),
+        (SAFARI, "98 H264", "profile-level-id=42e01f"),  # of two profiles, the one that all have
     ],
 )
 async def test_the_codec_that_is_wanted_most_is_taken(sdp: str, codec: str, line: str) -> None:
@@ -45,6 +59,25 @@ async def test_the_codec_that_is_wanted_most_is_taken(sdp: str, codec: str, line
     assert video.split("a=rtpmap:")[1].startswith(codec)
     assert line in video
     assert "AV1" not in video
+
+
+@pytest.mark.parametrize("name", VIEWERS)
+async def test_each_browser_that_watches_is_answered(name: str) -> None:
+    told = await answer(VIEWERS[name], offer.read_viewer)
+    video = told.partition("m=video")[2].partition("m=")[0]
+    assert "a=setup:passive" in video
+    assert "a=rtcp-mux" in video
+    assert "VP8/90000" in video
+    assert "H265" not in video
+
+
+async def test_of_several_layers_one_is_asked_for() -> None:
+    """RFC 8853: without a=simulcast in the answer the offerer sends one stream."""
+    told = await answer(OBS_SIMULCAST)
+    assert "a=rtpmap:96 H264/90000" in told
+    assert "a=simulcast" not in told
+    assert "a=rid" not in told
+    assert "rtp-stream-id" not in told
 
 
 async def test_a_profile_without_a_format_line_is_taken_too() -> None:

@@ -12,6 +12,7 @@ from stream import limits
 from stream.errors import LimitError, MediaError
 from stream.frames import Frame
 from stream.ingest.file import VideoFile
+from stream.ingest.orientation import Upright
 from tests import drawn_clips as clips
 
 
@@ -310,3 +311,20 @@ def test_pictures_are_freed_without_the_garbage_collector(tmp_path):
         assert left() == left()
     finally:
         gc.enable()
+
+
+def test_a_camera_that_is_turned_in_mid_recording_is_followed(tmp_path):
+    """Each picture by its own display matrix, all of the first one's size."""
+    level = clips.pictures(clips.make(tmp_path / "a.mp4", count=2))
+    turned = clips.pictures(clips.make(tmp_path / "b.mp4", count=2, rotation=90))
+    upside_down = clips.pictures(clips.make(tmp_path / "c.mp4", count=2, rotation=180))
+    for first, later in ((level, turned), (turned, upside_down), (upside_down, turned)):
+        upright = Upright(first[0])
+        size = upright.turn(first[0])
+        wanted = Upright(later[0]).turn(later[0]).reformat(size.width, size.height)
+        for one in later:
+            made = upright.turn(one)
+            assert (made.width, made.height) == (size.width, size.height)
+        apart = upright.turn(later[0]).to_ndarray(format="gray").astype(int)
+        apart -= wanted.to_ndarray(format="gray")
+        assert np.abs(apart).mean() < 2

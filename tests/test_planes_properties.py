@@ -114,3 +114,32 @@ def test_where_the_object_is_not_only_the_background_is(name):
                 [samples[: rows // 4].ravel(), samples[:, : columns // 4].ravel()]
             )
             assert np.ptp(corners) == 0
+
+
+LIMITED_TOLERANCE = 1
+"""Levels by which rounding may leave the range."""
+
+
+SPILL = {"picture", "video", "colour", "cutout"}
+"""Take the old background's colour out of the edge, a few levels beyond the range on wild noise."""
+
+
+@pytest.mark.parametrize("name", sorted(set(EFFECTS) - SPILL - {"none"}))
+@given(seed=SEEDS, strength=st.floats(0, 1), target=st.sampled_from(["usual", "both"]))
+@settings(max_examples=6, deadline=None)
+def test_limited_range_stays_limited(name, seed, strength, target):
+    """Luma 16 to 235 and chroma 16 to 240, whatever is in the picture and what is done to it."""
+    random = np.random.default_rng(seed)
+    source = picture(160, 90, seed=seed)
+    for samples, most in zip(Planes.of(source), (235, 240, 240), strict=True):
+        samples[...] = random.choice([16, 60, most], size=samples.shape)
+    on = "both" if target == "both" and name not in FIXED_TARGET else None
+    effect = Effect(name, strength, background="still", target=on)
+    compositor = Compositor()
+    still = random.integers(0, 256, (40, 60, 3), np.uint8)
+    compositor.set_effects((effect,), {"still": still})
+    for x in (0.4, 0.45):
+        result = compositor.compose(source, masks(disc(x)))
+    for samples, most in zip(Planes.of(result), (235, 240, 240), strict=True):
+        assert samples.min() >= 16 - LIMITED_TOLERANCE
+        assert samples.max() <= most + LIMITED_TOLERANCE

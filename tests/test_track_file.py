@@ -164,3 +164,29 @@ def test_the_real_tracker_and_a_clip_with_sound(tmp_path, network):
     assert [p.pts for p in clips.pictures(source)] == [p.pts for p in clips.pictures(target)]
     assert clips.packets(source) == clips.packets(target)
     save(clips.pictures(target)[-1], "track_blur")
+
+
+@pytest.mark.parametrize(
+    "format", ["yuv420p10le", "yuv422p", "yuv422p10le", "yuv444p", "yuvj420p", "yuvj422p"]
+)
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_files_of_more_bits_and_more_chroma_are_taken(tmp_path, format, rotation):
+    """Tracked, composited and written: the same colours as from eight bits and 4:2:0."""
+    pictures = []
+    for name in (format, "yuv420p"):
+        source = clips.make(tmp_path / f"{name}.mp4", count=3, pixel_format=name, rotation=rotation)
+        if name == format:
+            assert clips.pictures(source)[0].format.name in (format, format.replace("yuvj", "yuv"))
+        point = at(0, 60, 100) if rotation else at(0)
+        run(source, tmp_path / f"{name}-out.mp4", [point])
+        assert clips.times(source) == clips.times(tmp_path / f"{name}-out.mp4")
+        pictures.append(clips.pictures(tmp_path / f"{name}-out.mp4"))
+    for one, plain in zip(*pictures, strict=True):
+        assert one.format.name in ("yuv420p", "yuvj420p")
+        full = "j" in format
+        assert (one.color_range == 2) == full
+        shown, wanted = (each.to_ndarray(format="rgb24").astype(int) for each in (one, plain))
+        assert shown.shape == wanted.shape
+        inside = np.s_[95:105, 55:65] if rotation else np.s_[55:65, 50:70]
+        assert np.abs(shown - wanted)[inside].max() < 12
+        assert np.abs(shown - wanted).mean() < 4

@@ -1,5 +1,8 @@
 """Each effect on the picture. Whatever hides asks first whether it may show anything."""
 
+import itertools
+from collections.abc import Hashable, Sequence
+
 import av
 
 from stream.compose import looks, overlay, spill
@@ -8,6 +11,7 @@ from stream.compose.canvas import Canvas, inverse, scaled
 from stream.compose.colour_space import ColourSpace
 from stream.compose.effects import GREEN, Effect
 from stream.compose.matte import Matte
+from stream.compose.matting import Objects
 from stream.compose.palette import colour
 from stream.compose.planes import Planes
 from stream.compose.scene import Layer
@@ -22,6 +26,9 @@ ERASED = 0.012
 was behind it, so all that the matte is in doubt of is taken with it."""
 
 PAINT = {"overlay": overlay.tint, "contour": overlay.contour, "glow": overlay.glow}
+
+CHANGES = frozenset({"overlay", "spotlight", "desaturate"})
+"""Effects that go by each pixel alone."""
 
 
 def draw(
@@ -40,12 +47,12 @@ def draw(
                 PAINT[effect.name](canvas.own(), found.luma, codes, effect.strength)
     elif effect.name in ("mask", "alpha"):
         _show_matte(effect, canvas, view, space)
-    elif effect.name in ("overlay", "spotlight", "desaturate"):
+    elif effect.name in CHANGES:
         _change(effect, canvas, view, space)
     elif effect.on == "background":
         _hide_background(layer, canvas, view, space, pixel_aspect)
     elif effect.name == "erase":
-        _erase(effect, canvas, view, pixel_aspect)
+        _erase(layer, canvas, view, space, pixel_aspect)
     elif effect.on == "object":
         _hide_objects(layer, canvas, view, space, pixel_aspect)
     else:
@@ -107,19 +114,43 @@ def _all_but(objects: Matte | None, picture: Planes) -> Matte:
     return inverse(looks.grown(objects.luma, MARGIN))
 
 
-def _erase(effect: Effect, canvas: Canvas, view: View, pixel_aspect: float) -> None:
-    opening = view.opening(effect.objects).rest
+def _erase(
+    layer: Layer, canvas: Canvas, view: View, space: ColourSpace, pixel_aspect: float
+) -> None:
+    opening = view.opening(layer.effect.objects).rest
+    below = list(itertools.takewhile(lambda other: other is not layer, view.scene))
+    plate = view.plate(_plate_key(layer, below, view))
+    erased, objects = (_covered(view, ids) for ids in (layer.effect.objects, None))
+    plate.follow(view.step, objects)
     if opening > 0:
-        cutout = view.cutout(effect.objects)
-        hidden = looks.covered(cutout.matte.luma, ERASED) if cutout else None
-        view.plate.learn(canvas.now, hidden)
-        if hidden is not None:
-            around = blurred(canvas.now, hidden, 0, pixel_aspect)
-            view.plate.fill(canvas, hidden, around)
+        is_source = not any(each.effect.hides for each in below)
+        # No object at all is ever remembered as what is behind: another effect may hide it.
+        plate.learn(view.source if is_source else canvas.now, objects)
+        if erased is not None:
+            behind = plate.behind()
+            for each in below if is_source else ():
+                if each.effect.name in CHANGES and each.effect.on != "object":
+                    behind = _changed(each.effect, behind, space)
+            canvas.put(behind, inverse(erased))
     if opening < 1:
         whole = blurred(canvas.now, None, 1, pixel_aspect)
         keep = scaled(_all_but(None, canvas.now), opening) if opening > 0 else None
         canvas.put(whole, keep)
+
+
+def _covered(view: View, objects: Objects) -> Matte | None:
+    cutout = view.cutout(objects)
+    return looks.covered(cutout.matte.luma, ERASED) if cutout else None
+
+
+def _plate_key(layer: Layer, below: Sequence[Layer], view: View) -> Hashable:
+    """What was seen under one key may be shown under it. A slider does not change it; what more is
+    hidden does, for it must not be shown as it was seen before, and what is below and hides, for
+    it was drawn then."""
+    others = [each.effect for each in view.scene if each is not layer and each.effect.hides]
+    hidden = tuple((each.name, each.on, each.objects) for each in others)
+    drawn = tuple(each.effect for each in below) if any(e.effect.hides for e in below) else ()
+    return layer.effect.objects, hidden, drawn, view.tracked if others else ()
 
 
 def _change(effect: Effect, canvas: Canvas, view: View, space: ColourSpace) -> None:
@@ -127,17 +158,19 @@ def _change(effect: Effect, canvas: Canvas, view: View, space: ColourSpace) -> N
     cutout = view.cutout(effect.objects)
     if cutout is None and effect.on != "both":
         return
-    if effect.name == "overlay":
-        codes = space.codes(effect.colour or GREEN)
-        changed = looks.tinted(canvas.now, effect.strength, codes)
-    elif effect.name == "spotlight":
-        changed = looks.dimmed(canvas.now, effect.strength, space.black)
-    else:
-        changed = looks.greyed(canvas.now, effect.strength)
+    changed = _changed(effect, canvas.now, space)
     if cutout is None or effect.on == "both":
         canvas.put(changed, None)
     else:
         canvas.put(changed, cutout.matte if effect.on == "background" else inverse(cutout.matte))
+
+
+def _changed(effect: Effect, picture: Planes, space: ColourSpace) -> Planes:
+    if effect.name == "overlay":
+        return looks.tinted(picture, effect.strength, space.codes(effect.colour or GREEN))
+    if effect.name == "spotlight":
+        return looks.dimmed(picture, effect.strength, space.black)
+    return looks.greyed(picture, effect.strength)
 
 
 def _show_matte(effect: Effect, canvas: Canvas, view: View, space: ColourSpace) -> None:

@@ -1,12 +1,12 @@
 """What the effects are told of one picture: where the objects are and whether to believe it."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import cast
 
 import numpy as np
 
-from stream.compose.effects import Effect
-from stream.compose.erase import MOVES, Plate
+from stream.compose.erase import Plate
+from stream.compose.flow import Step
 from stream.compose.matte import Logits, Matte, matte, present
 from stream.compose.matting import Cutout, Matting, Objects
 from stream.compose.planes import Planes
@@ -23,10 +23,11 @@ class Viewer:
 
     def __init__(self) -> None:
         self.matting = Matting()
-        self.plate = Plate()
+        self.scene: Sequence[Layer] = ()
+        self._plates: dict[Hashable, Plate] = {}
+        self._plates_used: set[Hashable] = set()
         self._privacies: dict[Objects, Privacy] = {None: Privacy()}
         self._used: set[Objects] = set()
-        self._effects: tuple[Effect, ...] = ()
 
     def look(
         self,
@@ -39,9 +40,6 @@ class Viewer:
     ) -> "View":
         """mask_index: of the picture of the masks, if not the one they tell themselves."""
         self.matting.see(picture, index)
-        step = self.matting.step
-        if step is None or step.is_cut or step.motion > MOVES:
-            self.plate.forget()
         of = index if mask_index is not None or masks is None else masks.index
         view = View(self, picture, masks, of, age, time)
         view.opening(None)  # always: an effect may come to hide at any moment
@@ -54,16 +52,18 @@ class Viewer:
             self._privacies[objects] = self._privacies[None].of(objects)
         return self._privacies[objects].judge(evidence, time)
 
+    def plate(self, key: Hashable) -> Plate:
+        """The background seen under `key`, forgotten as soon as a picture does not ask for it."""
+        self._plates_used.add(key)
+        return self._plates.setdefault(key, Plate())
+
     def begin(self, scene: Sequence[Layer]) -> None:
-        """Where the effects changed, forget the background seen: a stack that hides more must not
-        show what one that hid less had learned."""
-        effects = tuple(layer.effect for layer in scene)
-        if effects != self._effects:
-            self.plate.forget()
-        self._effects = effects
+        self.scene = scene
 
     def end(self) -> None:
         """Forget what was for objects that no effect asked for."""
+        self._plates = {key: self._plates[key] for key in self._plates_used}
+        self._plates_used = set()
         used = self._used | {None}
         self._privacies = {key: value for key, value in self._privacies.items() if key in used}
         self._used = set()
@@ -82,7 +82,7 @@ class View:
         time: float,
     ) -> None:
         self.time = time
-        self.plate = viewer.plate
+        self.source = picture
         self._viewer = viewer
         self._picture = picture
         self._masks = masks
@@ -92,6 +92,24 @@ class View:
         self._present = dict(present(masks)) if self._reaches else {}
         self._openings: dict[Objects, Opening] = {}
         self._cutouts: dict[Objects, Cutout | None] = {}
+
+    @property
+    def scene(self) -> Sequence[Layer]:
+        """All of the effects, the lowest first."""
+        return self._viewer.scene
+
+    @property
+    def step(self) -> Step | None:
+        """From this picture to the one before it."""
+        return self._viewer.matting.step
+
+    @property
+    def tracked(self) -> tuple[int, ...]:
+        """Ids of all objects, those that are hidden for now as well."""
+        return () if self._masks is None else self._masks.object_ids
+
+    def plate(self, key: Hashable) -> Plate:
+        return self._viewer.plate(key)
 
     def opening(self, objects: Objects) -> Opening:
         """How far effects that hide may show anything."""

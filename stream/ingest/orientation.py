@@ -22,24 +22,27 @@ FILTERS: dict[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = {
 shown at a x + c y, b x + d y."""
 
 
+UNTURNED = (1, 0, 0, 1)
+
+
 class Upright:
-    """Gives pictures as a person sees them: of the first one's size, turned and mirrored as the
-    file's display matrix asks. Angles between the right ones are ignored."""
+    """Gives pictures as a person sees them: of the first one's size, each turned and mirrored as
+    its display matrix asks. Angles between the right ones are ignored."""
 
     def __init__(self, first: av.VideoFrame) -> None:
-        self._kind = first.width, first.height, first.format.name
-        self._filters = FILTERS.get(_matrix_signs(first), ())
+        self._signs = _matrix_signs(first) or UNTURNED
+        self._filters = FILTERS.get(self._signs, ())
+        self.turned = any(name == "transpose" for name, _ in self._filters)
+        """Width and height of the first picture are swapped."""
+        width, height, name = _kind(first)
+        self._wanted = (height, width, name) if self.turned else (width, height, name)
         self._graph: Graph | None = None
+        self._graph_takes: tuple[int, int, str] | None = None
+        self._first = _kind(first)
 
     def is_for(self, picture: av.VideoFrame) -> bool:
         """Whether a picture is like the first one, and is to be turned like it."""
-        kind = picture.width, picture.height, picture.format.name
-        return kind == self._kind and FILTERS.get(_matrix_signs(picture), ()) == self._filters
-
-    @property
-    def turned(self) -> bool:
-        """Width and height are swapped."""
-        return any(name == "transpose" for name, _ in self._filters)
+        return _kind(picture) == self._first and _matrix_signs(picture) in (None, self._signs)
 
     def aspect(self, sample_aspect_ratio: Fraction | None) -> Fraction | None:
         """The pixels' aspect ratio after the turn; None stays None."""
@@ -49,12 +52,19 @@ class Upright:
 
     def turn(self, picture: av.VideoFrame) -> av.VideoFrame:
         """A new picture, or the same one where nothing is to be done."""
-        if (picture.width, picture.height, picture.format.name) != self._kind:
-            picture = picture.reformat(*self._kind)
-        if not self._filters:
-            return picture
-        if self._graph is None:
-            self._graph = self._build(picture)
+        signs = _matrix_signs(picture)
+        if signs is not None and signs != self._signs:  # the camera was turned in mid-recording
+            self._signs, self._filters = signs, FILTERS.get(signs, ())
+            self._graph = None
+        if self._filters:
+            picture = self._filtered(picture)
+        if _kind(picture) != self._wanted:
+            picture = picture.reformat(*self._wanted)
+        return picture
+
+    def _filtered(self, picture: av.VideoFrame) -> av.VideoFrame:
+        if self._graph is None or self._graph_takes != _kind(picture):
+            self._graph, self._graph_takes = self._build(picture), _kind(picture)
         self._graph.vpush(picture)
         return self._graph.vpull()
 
@@ -91,12 +101,17 @@ class StreamUpright:
         return self._upright.turn(picture)
 
 
-def _matrix_signs(picture: av.VideoFrame) -> tuple[int, int, int, int]:
+def _kind(picture: av.VideoFrame) -> tuple[int, int, str]:
+    return picture.width, picture.height, picture.format.name
+
+
+def _matrix_signs(picture: av.VideoFrame) -> tuple[int, int, int, int] | None:
+    """None where it has no matrix, which some formats tell with key pictures only."""
     # Not picture.side_data: that is kept in the picture, and refers to it, so that the picture and
     # what has grown on it (threads that convert it) would wait for the garbage collector.
     side_data = cast(Mapping[str, bytes], cast(Any, SideDataContainer)(picture))
     if "DISPLAYMATRIX" not in side_data:
-        return 1, 0, 0, 1
+        return None
     matrix = np.frombuffer(bytes(side_data["DISPLAYMATRIX"]), np.int32)
     a, b, c, d = (int(np.sign(matrix[i])) for i in (0, 1, 3, 4))
     return a, b, c, d

@@ -50,22 +50,23 @@ def draw(
     elif effect.on == "object":
         _hide_objects(layer, canvas, view, space, pixel_aspect)
     else:
-        canvas.put(_look(layer, canvas.now, None, view, space, pixel_aspect), None)
+        canvas.put(_look(layer, canvas, None, view, space, pixel_aspect), None)
 
 
 def _look(
     layer: Layer,
-    picture: Planes,
+    canvas: Canvas,
     objects: Matte | None,
     view: View,
     space: ColourSpace,
     pixel_aspect: float,
 ) -> Planes:
     """What is shown in place of what is hidden. objects: to be kept out of a blur."""
-    effect = layer.effect
+    effect, picture = layer.effect, canvas.now
     height, width = picture.y.shape
     if layer.backdrop is not None:
         return layer.backdrop.planes(width, height, space, pixel_aspect, view.time)
+    canvas.copies += 1
     if effect.name == "pixelate":
         return looks.pixelated(picture, effect.strength)
     return blurred(picture, objects, effect.strength, pixel_aspect)
@@ -78,13 +79,15 @@ def _hide_background(
     opening = view.opening(effect.objects).objects
     cutout = view.cutout(effect.objects) if opening > 0 else None
     objects = None if cutout is None else cutout.matte
-    behind = _look(layer, canvas.now, objects, view, space, pixel_aspect)
+    behind = _look(layer, canvas, objects, view, space, pixel_aspect)
     if cutout is None:
         canvas.put(behind, None)
         return
     keep = scaled(cutout.matte, opening)
+    is_source = canvas.is_source
     canvas.put(behind, keep)
-    if layer.backdrop is not None and opening == 1:
+    # The colours known are the source's: effects below may have changed what stands at the edge.
+    if layer.backdrop is not None and opening == 1 and is_source:
         spill.remove(canvas.now, keep, cutout.contrast)
 
 
@@ -99,7 +102,7 @@ def _hide_objects(
         if cutout is None and opening == 1:
             return  # all have left the picture
         keep = scaled(_all_but(cutout.matte if cutout else None, canvas.now), opening)
-    canvas.put(_look(layer, canvas.now, None, view, space, pixel_aspect), keep)
+    canvas.put(_look(layer, canvas, None, view, space, pixel_aspect), keep)
 
 
 def _all_but(objects: Matte | None, picture: Planes) -> Matte:
@@ -114,11 +117,14 @@ def _erase(effect: Effect, canvas: Canvas, view: View, pixel_aspect: float) -> N
         cutout = view.cutout(effect.objects)
         hidden = looks.covered(cutout.matte.luma, ERASED) if cutout else None
         view.plate.learn(canvas.now, hidden)
+        canvas.copies += 1
         if hidden is not None:
             around = blurred(canvas.now, hidden, 0, pixel_aspect)
+            canvas.copies += 1
             view.plate.fill(canvas, hidden, around)
     if opening < 1:
         whole = blurred(canvas.now, None, 1, pixel_aspect)
+        canvas.copies += 1
         keep = scaled(_all_but(None, canvas.now), opening) if opening > 0 else None
         canvas.put(whole, keep)
 
@@ -132,6 +138,7 @@ def _change(effect: Effect, canvas: Canvas, view: View, space: ColourSpace) -> N
         changed = looks.dimmed(canvas.now, effect.strength, space.black)
     else:
         changed = looks.greyed(canvas.now, effect.strength)
+    canvas.copies += 1
     if cutout is None or effect.on == "both":
         canvas.put(changed, None)
     else:
@@ -142,6 +149,8 @@ def _show_matte(effect: Effect, canvas: Canvas, view: View, space: ColourSpace) 
     cutout = view.cutout(effect.objects)
     found = None if cutout is None else cutout.matte
     silhouette = looks.silhouette(found, canvas.now, space.black, space.white)
+    canvas.copies += 1
     if effect.name == "alpha":
+        canvas.copies += 1
         silhouette = looks.side_by_side(canvas.now, silhouette)
     canvas.put(silhouette, None)

@@ -225,8 +225,8 @@ def test_strength_may_change_at_any_picture_without_a_new_backdrop():
 
 def test_copies_are_counted():
     assert composed(Effect("none"))[2].copies == 0
-    assert composed(Effect("blur"))[2].copies == 1
-    assert composed(Effect("blur"), Effect("overlay"), Effect("spotlight"))[2].copies == 2
+    assert composed(Effect("blur"))[2].copies == 2, "its blurred picture, and the mixture"
+    assert composed(Effect("blur"), Effect("overlay"), Effect("spotlight"))[2].copies == 4
 
 
 def test_stacks_that_make_no_sense_are_refused():

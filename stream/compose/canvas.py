@@ -11,7 +11,8 @@ from stream.compose.planes import Plane, Planes, mix
 class Canvas:
     """now: the planes as they are so far; the source's until something is drawn.
 
-    copies: whole pictures written so far, the one measure of cost that no machine changes.
+    copies: whole pictures written so far, on the canvas and for it, the one measure of cost that no
+    machine changes.
     The source is never written to.
     """
 
@@ -20,6 +21,11 @@ class Canvas:
         self._result: av.VideoFrame | None = None
         self.now = Planes.of(source)
         self.copies = 0
+
+    @property
+    def is_source(self) -> bool:
+        """Nothing has been drawn."""
+        return self._result is None
 
     def result(self) -> av.VideoFrame:
         """A yuv420p picture; the source itself where nothing was drawn and it is one."""

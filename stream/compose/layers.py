@@ -56,22 +56,23 @@ def draw(
     elif effect.on == "object":
         _hide_objects(layer, canvas, view, space, pixel_aspect)
     else:
-        canvas.put(_look(layer, canvas.now, None, view, space, pixel_aspect), None)
+        canvas.put(_look(layer, canvas, None, view, space, pixel_aspect), None)
 
 
 def _look(
     layer: Layer,
-    picture: Planes,
+    canvas: Canvas,
     objects: Matte | None,
     view: View,
     space: ColourSpace,
     pixel_aspect: float,
 ) -> Planes:
     """What is shown in place of what is hidden. objects: to be kept out of a blur."""
-    effect = layer.effect
+    effect, picture = layer.effect, canvas.now
     height, width = picture.y.shape
     if layer.backdrop is not None:
         return layer.backdrop.planes(width, height, space, pixel_aspect, view.time)
+    canvas.copies += 1
     if effect.name == "pixelate":
         return looks.pixelated(picture, effect.strength)
     return blurred(picture, objects, effect.strength, pixel_aspect)
@@ -84,13 +85,15 @@ def _hide_background(
     opening = view.opening(effect.objects).objects
     cutout = view.cutout(effect.objects) if opening > 0 else None
     objects = None if cutout is None else cutout.matte
-    behind = _look(layer, canvas.now, objects, view, space, pixel_aspect)
+    behind = _look(layer, canvas, objects, view, space, pixel_aspect)
     if cutout is None:
         canvas.put(behind, None)
         return
     keep = scaled(cutout.matte, opening)
+    is_source = canvas.is_source
     canvas.put(behind, keep)
-    if layer.backdrop is not None and opening == 1:
+    # The colours known are the source's: effects below may have changed what stands at the edge.
+    if layer.backdrop is not None and opening == 1 and is_source:
         spill.remove(canvas.now, keep, cutout.contrast)
 
 
@@ -105,7 +108,7 @@ def _hide_objects(
         if cutout is None and opening == 1:
             return  # all have left the picture
         keep = scaled(_all_but(cutout.matte if cutout else None, canvas.now), opening)
-    canvas.put(_look(layer, canvas.now, None, view, space, pixel_aspect), keep)
+    canvas.put(_look(layer, canvas, None, view, space, pixel_aspect), keep)
 
 
 def _all_but(objects: Matte | None, picture: Planes) -> Matte:
@@ -126,14 +129,18 @@ def _erase(
         is_source = not any(each.effect.hides for each in below)
         # No object at all is ever remembered as what is behind: another effect may hide it.
         plate.learn(view.source if is_source else canvas.now, objects)
+        canvas.copies += 1
         if erased is not None:
             behind = plate.behind()
+            canvas.copies += 1
             for each in below if is_source else ():
                 if each.effect.name in CHANGES and each.effect.on != "object":
                     behind = _changed(each.effect, behind, space)
+                    canvas.copies += 1
             canvas.put(behind, inverse(erased))
     if opening < 1:
         whole = blurred(canvas.now, None, 1, pixel_aspect)
+        canvas.copies += 1
         keep = scaled(_all_but(None, canvas.now), opening) if opening > 0 else None
         canvas.put(whole, keep)
 
@@ -159,6 +166,7 @@ def _change(effect: Effect, canvas: Canvas, view: View, space: ColourSpace) -> N
     if cutout is None and effect.on != "both":
         return
     changed = _changed(effect, canvas.now, space)
+    canvas.copies += 1
     if cutout is None or effect.on == "both":
         canvas.put(changed, None)
     else:
@@ -177,6 +185,8 @@ def _show_matte(effect: Effect, canvas: Canvas, view: View, space: ColourSpace) 
     cutout = view.cutout(effect.objects)
     found = None if cutout is None else cutout.matte
     silhouette = looks.silhouette(found, canvas.now, space.black, space.white)
+    canvas.copies += 1
     if effect.name == "alpha":
+        canvas.copies += 1
         silhouette = looks.side_by_side(canvas.now, silhouette)
     canvas.put(silhouette, None)

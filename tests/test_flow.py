@@ -128,3 +128,11 @@ def test_likeness_heeds_neither_brightness_nor_contrast():
     flat = np.full((180, 320), 90, np.uint8)
     assert likeness(flat, flat + 40) == 1
     assert likeness(flat, picture) == likeness(picture, flat) == 0
+
+
+def test_pictures_with_padding_between_their_rows_are_followed():
+    """As decoders give small ones, which are looked at as they are."""
+    padded = np.random.default_rng(3).integers(0, 255, (2, 120, 192), np.uint8)
+    motion = Motion()
+    assert motion.see(padded[0, :, :160], 0) is None
+    assert motion.see(padded[1, :, :160], 1) is not None

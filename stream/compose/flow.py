@@ -124,6 +124,8 @@ class Motion:
 
         luma: uint8 [h, w] at the grid's size. index: rises from picture to picture.
         """
+        # A small picture's plane comes as it is, with padding between its rows, which DIS refuses.
+        luma = np.ascontiguousarray(luma)
         former, self._newest = self._newest, luma
         if former is None or former.shape != luma.shape or self._steps[-1][0] >= index:
             self._steps.clear()

@@ -183,7 +183,7 @@ class Motion:
         alike = likeness(luma, moved)
         if alike <= still:  # a flash, or a still picture: flow has nothing to add
             return _unmoved(luma, former, still)
-        motion = float(np.median(np.linalg.norm(flow[::4, ::4], axis=-1)))
+        motion = float(np.median(np.hypot(*np.moveaxis(flow[::4, ::4], -1, 0))))
         trust = _trust(luma, moved, alike)
         far = motion > FARTHEST * luma.shape[1]
         return Step(flow, trust, motion, _is_cut(alike, trust) or far)
@@ -191,6 +191,10 @@ class Motion:
 
 UNLIKE = 24
 """Difference in luma at which a moved pixel is another one; noise and shading stay below half."""
+
+
+TRUST = np.clip(1 - np.arange(256, dtype=np.float32) / np.float32(UNLIKE), 0, 1)
+"""By difference."""
 
 
 def _unmoved(luma: Plane, former: Plane, alike: float) -> Step:
@@ -211,8 +215,7 @@ def _trust(luma: Plane, moved: Plane, alike: float) -> NDArray[np.float32]:
 
 
 def _agreement(luma: Plane, moved: Plane) -> NDArray[np.float32]:
-    difference = cv2.blur(cv2.absdiff(luma, moved), (5, 5)).astype(np.float32)
-    return np.clip(1 - difference / UNLIKE, 0, 1)
+    return cast(NDArray[np.float32], TRUST[cv2.blur(cv2.absdiff(luma, moved), (5, 5))])
 
 
 def _relit(picture: Plane, like: Plane) -> Plane:

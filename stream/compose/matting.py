@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream.compose.flow import Motion, Step, move
 from stream.compose.matte import Logits, Matte
-from stream.compose.planes import Plane, Planes, bounds
+from stream.compose.planes import Area, Plane, Planes
 from stream.compose.refine import Coefficients, Enlarger, Guide, coefficients
 
 Floats = NDArray[np.float32]
@@ -53,6 +53,7 @@ class _Trail:
     """What is kept of one matte from picture to picture."""
 
     linear: tuple[Floats, Floats]  # slope and offset, [h, w]
+    bounds: Area  # of all that is not 0
     is_used: bool = True
 
 
@@ -121,8 +122,12 @@ class Matting:
         assert self._guide is not None
         new = found.slope, found.offset
         trail, step = self._trails.get(objects), self._step
+        reached = found.bounds
         if trail is not None and step is not None:
-            area = self._reached(trail, found, step)
+            # Where the former matte, moved, or the new one is not 0.
+            far = int(np.abs(step.flow).max()) + 2
+            reached = _around(trail.bounds, reached, far)
+            area = np.s_[reached[1] : reached[3], reached[0] : reached[2]]
             # One sampling of two channels costs little more than of one.
             former = cast(Floats, cv2.merge(trail.linear))
             moved = cv2.split(move(former, step.flow, area))
@@ -133,15 +138,8 @@ class Matting:
             share *= np.clip(2 - apart * np.float32(2 / AGREES), 0, 1)
             new[0][area] += share * slope
             new[1][area] += share * offset
-        self._trails[objects] = _Trail(new)
+        self._trails[objects] = _Trail(new, _used(new, reached))
         return new
-
-    def _reached(self, trail: _Trail, found: Coefficients, step: Step) -> tuple[slice, slice]:
-        """Where the former matte, moved, or the new one is not 0."""
-        used = _used(*trail.linear) | _used(found.slope, found.offset)
-        left, top, right, bottom = bounds(used.view(np.uint8))
-        far = int(np.abs(step.flow).max()) + 2
-        return slice(max(0, top - far), bottom + far), slice(max(0, left - far), right + far)
 
     def _cleared(self, linear: tuple[Floats, Floats], luma: Plane) -> Plane:
         """Full-size opacity, stretched so that CLEAR becomes 0 and SOLID 1."""
@@ -150,15 +148,24 @@ class Matting:
         return self._enlarger.opacity(slope * gain, (offset - np.float32(CLEAR)) * gain, luma)
 
 
-def _used(slope: Floats, offset: Floats) -> NDArray[np.bool_]:
-    return cast(NDArray[np.bool_], (slope != 0) | (offset != 0))
+def _around(one: Area, other: Area, far: int) -> Area:
+    left, top, right, bottom = zip(one, other, strict=True)
+    return max(0, min(left) - far), max(0, min(top) - far), max(right) + far, max(bottom) + far
+
+
+def _used(linear: tuple[Floats, Floats], within: Area) -> Area:
+    """The bounds of all that is not 0, of which nothing lies elsewhere."""
+    left, top, right, bottom = within
+    slope, offset = (field[top:bottom, left:right] for field in linear)
+    x, y, columns, rows = cv2.boundingRect(((slope != 0) | (offset != 0)).view(np.uint8))
+    return left + x, top + y, left + x + columns, top + y + rows
 
 
 def ramp(logits: Logits) -> Floats:
     """Opacity 0 to 1 of a coarse mask: a ramp around its outline, 1 inside, 0 outside."""
-    inside = np.where(logits > 0, np.uint8(255), np.uint8(0))
+    inside = (logits > 0).view(np.uint8)
     square = np.ones((2 * BAND + 1, 2 * BAND + 1), np.uint8)
-    surely = cv2.erode(inside, square).astype(np.float32)
-    maybe = cv2.dilate(inside, square).astype(np.float32)
+    surely, maybe = cv2.erode(inside, square), cv2.dilate(inside, square)
     mask = logits * np.float32(0.5 / RAMP) + np.float32(0.5)
-    return cast(Floats, np.clip(mask, surely / np.float32(255), maybe / np.float32(255)))
+    np.clip(mask, 0, maybe, out=mask)  # in a ufunc, 0 and 1 are what they are as floats
+    return cast(Floats, np.maximum(mask, surely, out=mask))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.compose.flow import grid_size
-from stream.compose.planes import Plane, Planes, halve
+from stream.compose.planes import Area, Plane, Planes, halve
 
 Floats = NDArray[np.float32]
 Mat = NDArray[np.floating[Any] | np.integer[Any]]
@@ -68,12 +68,14 @@ class Coefficients:
     """Opacity = slope x luma + offset, both float32 [h, w], luma and opacity 0 to 1.
 
     contrast: float32 [h, w, 3], the object's mean colour less that behind it, where both are
-    near and the picture is believed; else towards 0.
+    near and the picture is believed; else towards 0. bounds: beyond which all is 0; they may
+    reach beyond the grid.
     """
 
     slope: Floats
     offset: Floats
     contrast: Floats
+    bounds: Area
 
 
 REACH = COLOUR_RADIUS + 2 * GUIDE_RADIUS + 1
@@ -86,18 +88,19 @@ def coefficients(guide: Guide, mask: Floats) -> Coefficients:
     Worked out around the object alone; all is 0 elsewhere, as it would be anyway.
     """
     x, y, columns, rows = cv2.boundingRect(cv2.inRange(mask, 1e-6, 2))
-    area = np.s_[
-        max(0, y - REACH) : y + rows + REACH,
-        max(0, x - REACH) : x + columns + REACH,
-    ]
-    found = _coefficients(guide.part(area), mask[area])
+    left, top = max(0, x - REACH), max(0, y - REACH)
+    right, bottom = x + columns + REACH, y + rows + REACH
+    area = np.s_[top:bottom, left:right]
     slope, offset = np.zeros_like(mask), np.zeros_like(mask)
     contrast = np.zeros((*mask.shape, 3), np.float32)
-    slope[area], offset[area], contrast[area] = found.slope, found.offset, found.contrast
-    return Coefficients(slope, offset, contrast)
+    slope[area], offset[area], contrast[area] = _coefficients(guide.part(area), mask[area])
+    return Coefficients(slope, offset, contrast, (left, top, right, bottom))
 
 
-def _coefficients(planes: tuple[Floats, Floats, Floats], mask: Floats) -> Coefficients:
+def _coefficients(
+    planes: tuple[Floats, Floats, Floats], mask: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """slope, offset, contrast."""
     # Plane by plane: numpy is ten times as slow on a last axis of three.
     totals = cv2.split(_window(cv2.merge(planes), COLOUR_RADIUS))
     under = cv2.split(
@@ -125,9 +128,7 @@ def _coefficients(planes: tuple[Floats, Floats, Floats], mask: Floats) -> Coeffi
     both = _window(cv2.merge([slope, mean_opacity - slope * mean, mean, mean]), GUIDE_RADIUS)
     smooth_slope, smooth_offset, *_ = cv2.split(both)
     believed = cv2.merge([plane * belief for plane in contrast])
-    return Coefficients(
-        cast(Floats, smooth_slope), cast(Floats, smooth_offset), cast(Floats, believed)
-    )
+    return cast(Floats, smooth_slope), cast(Floats, smooth_offset), cast(Floats, believed)
 
 
 def _window(field: Mat, radius: int) -> Floats:

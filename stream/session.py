@@ -9,31 +9,26 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from fractions import Fraction
-from typing import cast
 
 import av
-import cv2
 
-from stream.compose import backgrounds, moving
+from stream.compose import backgrounds, uploads
 from stream.compose.compositor import Compositor
 from stream.compose.effects import Stack, check_stack
-from stream.compose.scene import Picture, Video
+from stream.compose.uploads import Background, Uploads
 from stream.egress.broadcast import Broadcast
 from stream.errors import Busy, LimitError, MediaError, SegstreamError
 from stream.fanout import Fanout
 from stream.frames import Frame, Masks
 from stream.limits import (
-    KEPT_SIDE,
     MAX_AGE,
     MAX_COMMANDS,
     MAX_OBJECTS,
     MAX_SIDE,
-    MAX_UPLOAD_MEMORY,
-    MAX_UPLOADS,
     MAX_VIEWERS,
     RECENT_FRAMES,
 )
@@ -117,9 +112,7 @@ class Session:
         self._size = (0, 0)
         self._compositor = Compositor()
         self._effects: asyncio.Queue[tuple[int | None, Stack, Asker]] = asyncio.Queue(MAX_COMMANDS)
-        self._uploads: dict[str, Picture | Video] = {}
-        self._backgrounds: dict[str | None, Picture | Video | None] = {}
-        self._upload_numbers = itertools.count(1)
+        self._uploads = Uploads()
         self._object_ids = itertools.count(1)
         self._tokens = itertools.count()
         self._commands: dict[int, tuple[Accepted, Asker]] = {}
@@ -340,7 +333,7 @@ class Session:
         return self._index
 
     def background_names(self) -> tuple[str, ...]:
-        return (*backgrounds.names(), *self._uploads)
+        return (*backgrounds.names(), *self._uploads.kept)
 
     async def begin_with(self, stack: Stack, words: Sequence[str] = ()) -> None:
         """Set the effects from the first picture on, and ask for objects by words; without any, an
@@ -356,18 +349,11 @@ class Session:
             self._find_person()
 
     async def add_background(self, data: bytes) -> str:
-        """Keep an uploaded picture and return the name that effects call it by.
+        """Keep an uploaded picture or video and return the name that effects call it by.
 
-        The newest are kept: MAX_UPLOADS, and MAX_UPLOAD_MEMORY. Raises MediaError, LimitError.
+        Raises MediaError, LimitError.
         """
-        picture = await self._loop.run_in_executor(self._pool, _decode, data)
-        name = f"upload-{next(self._upload_numbers)}"
-        self._uploads[name] = picture
-        while len(self._uploads) > MAX_UPLOADS or (
-            len(self._uploads) > 1 and _size(self._uploads.values()) > MAX_UPLOAD_MEMORY
-        ):
-            del self._uploads[next(iter(self._uploads))]
-        return name
+        return self._uploads.add(await self._loop.run_in_executor(self._pool, uploads.decode, data))
 
     @property
     def effects(self) -> Stack:
@@ -496,7 +482,7 @@ class Session:
             names = ", ".join(str(effect.name) for effect in stack)
             try:
                 await self._loop.run_in_executor(
-                    self._pool, self._set_stack, stack, dict(self._uploads)
+                    self._pool, self._set_stack, stack, dict(self._uploads.kept)
                 )
             except SegstreamError as error:
                 self._answer(asker, Rejected(number, error))
@@ -510,45 +496,17 @@ class Session:
                 if any(effect.hides_background for effect in stack):
                     self._find_person()
 
-    def _set_stack(self, stack: Stack, uploads: dict[str, Picture | Video]) -> None:
+    def _set_stack(self, stack: Stack, kept: Mapping[str, Background]) -> None:
         check_stack(stack)
-        used: dict[str | None, Picture | Video | None] = {}
-        for name in {effect.background for effect in stack if effect.background is not None}:
-            # What is in use stays usable after newer uploads have pushed it out.
-            used[name] = self._backgrounds.get(name, uploads.get(name))
-            if used[name] is None:
-                used[name] = backgrounds.load(name)
-        if (size := _size(used.values())) > MAX_UPLOAD_MEMORY:
-            raise LimitError(
-                f"the backgrounds of these effects take {size >> 20} MiB decoded; at most "
-                f"{MAX_UPLOAD_MEMORY >> 20} may: take one video, or shorter ones"
-            )
+        used = self._uploads.choose(stack, kept)
         self._compositor.set_effects(stack, used)
-        self._backgrounds = used
+        self._uploads.use(used)
 
     def _complain(self, error: SegstreamError) -> None:
         """Tell an error that would come with every picture, once a second."""
         if not self._has_complained:
             self._has_complained = True
             self._tell(Rejected(None, error))
-
-
-def _decode(data: bytes) -> Picture | Video:
-    if moving.is_video(data):
-        return moving.load(data)
-    picture = backgrounds.decode(data)
-    height, width, _ = picture.shape
-    scale = KEPT_SIDE / max(height, width)
-    if scale >= 1:
-        return picture
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return cast(Picture, cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
-
-
-def _size(backgrounds: Iterable[Picture | Video | None]) -> int:
-    """Bytes that they take."""
-    arrays = (each[0] if isinstance(each, tuple) else each for each in backgrounds)
-    return sum(array.nbytes for array in arrays if array is not None)
 
 
 def _looks(update: Update) -> tuple[object, ...]:

@@ -344,7 +344,8 @@ async def test_the_newest_uploads_are_kept(stage: Stage) -> None:
     with pytest.raises(MediaError):
         await stage.session.add_background(b"no picture")
     large = cv2.imencode(".png", np.zeros((10, 4000, 3), np.uint8))[1].tobytes()
-    assert stage.session._uploads[await stage.session.add_background(large)].shape == (5, 1920, 3)
+    name = await stage.session.add_background(large)
+    assert stage.session._uploads.kept[name].shape == (5, 1920, 3)
 
 
 async def test_a_picture_that_cannot_be_composited_is_not_shown(

@@ -7,7 +7,7 @@ import pytest
 from fake_tracker import bright_supervisor
 from test_moving_backgrounds import video
 
-import stream.session
+from stream.compose import uploads
 from stream.compose.effects import Effect
 from stream.errors import LimitError
 from stream.session import Session
@@ -18,7 +18,7 @@ ONE = 5 * 48 * 64 * 3
 
 @pytest.fixture
 async def session(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
-    monkeypatch.setattr(stream.session, "MAX_UPLOAD_MEMORY", 2 * ONE)
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_MEMORY", 2 * ONE)
     with ThreadPoolExecutor(1) as pool:
         yield Session("s", bright_supervisor(), pool)
 
@@ -30,7 +30,7 @@ async def test_older_videos_make_room(session: Session) -> None:
 
 
 async def test_a_video_alone_is_kept(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream.session, "MAX_UPLOAD_MEMORY", ONE - 1)
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_MEMORY", ONE - 1)
     name = await session.add_background(video("mp4", "libx264"))
     assert session.background_names()[-1] == name
 
@@ -41,7 +41,7 @@ async def test_a_stack_keeps_no_more_alive_either(session: Session) -> None:
     for count in range(1, 4):
         shown.append(Effect("video", background=await session.add_background(data)))
         if count < 3:
-            session._set_stack(tuple(shown), dict(session._uploads))
+            session._set_stack(tuple(shown), dict(session._uploads.kept))
     with pytest.raises(LimitError, match="MiB decoded"):
-        session._set_stack(tuple(shown), dict(session._uploads))
+        session._set_stack(tuple(shown), dict(session._uploads.kept))
     assert session._compositor.effects == tuple(shown[:2])

@@ -3,10 +3,12 @@
 import io
 import socket
 import time
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from test_job_process import huge
 
 from stream.compose import moving
 from stream.errors import LimitError, MediaError
@@ -63,6 +65,12 @@ def test_a_picture_that_is_too_large_is_not_decoded_first(monkeypatch: pytest.Mo
     monkeypatch.setattr("stream.limits.MAX_SIDE", 320)
     with pytest.raises(LimitError, match="320 pixels a side"):
         moving.load(broken)
+
+
+def test_a_later_picture_that_is_too_large_is_not_decoded(tmp_path: Path) -> None:
+    """Its size stands in no header: the decoder itself has to refuse it."""
+    with pytest.raises(MediaError, match="damaged"):
+        moving.load(huge(tmp_path / "grows.mov", first=160).read_bytes())
 
 
 def test_a_codec_that_nobody_knows() -> None:

@@ -56,6 +56,7 @@ def _pictures(container: av.container.InputContainer) -> Iterator[NDArray[np.uin
     if stream.codec_context is None:
         raise MediaError("background video is of a codec that is not known")
     _check_size(stream.width, stream.height)  # before a decoder makes room for it
+    stream.codec_context.options = {"max_pixels": str(limits.MAX_SIDE**2)}  # nor for a later one
     for count, picture in enumerate(container.decode(stream)):
         if count >= limits.MAX_BACKGROUND_PICTURES:
             return

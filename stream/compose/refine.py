@@ -160,7 +160,11 @@ ROUND = 2
 
 class Enlarger:
     """Coefficients onto the full picture, around the object alone. Keeps its large arrays: fresh
-    ones cost 5 ms of page faults a picture of 720p, the arithmetic 1 ms."""
+    ones cost 5 ms of page faults a picture of 720p, the arithmetic 1 ms.
+
+    Tried: in strips, and in each only where an edge runs through it. A third of the arithmetic for
+    a person before a webcam, and 1 ms slower, for its many small calls.
+    """
 
     def __init__(self) -> None:
         self._arrays: list[Floats] = [np.empty(0, np.float32)] * 2

@@ -303,7 +303,7 @@ def test_pictures_are_freed_without_the_garbage_collector(tmp_path):
         with VideoFile(path) as file:
             assert sum(isinstance(item, Frame) for item in file) == 4
         del file
-        return sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+        return sum(type(each) is av.VideoFrame for each in gc.get_objects())
 
     gc.collect()
     gc.disable()

@@ -43,8 +43,9 @@ CLIP = DATA.parents[1] / "video" / "webcam" / "night.mkv"
 CAMERA = {"name": "soak", "url": str(CLIP), "text": "person", "effect": "blur"}
 
 SECONDS, QUICK_SECONDS = 1800.0, 120.0
-WARM, QUICK_WARM = 8, 2
-"""Visits before the first look that counts: pools, caches and the allocator fill first."""
+WARM_SHARE = 0.2
+"""Of the time, before the first look that counts: pools, caches and the allocator fill first. Pools
+of threads get another one only when all are busy at once, which may take minutes."""
 
 START_TIMEOUT = 60.0
 LEAVE_TIMEOUT = 20.0
@@ -158,7 +159,7 @@ def grown(before: dict[str, dict[str, float]], after: dict[str, dict[str, float]
     ]
 
 
-async def soak(seconds: float, warm: int) -> dict[str, Any]:
+async def soak(seconds: float) -> dict[str, Any]:
     """Raises TimeoutError when no picture comes, or nobody notices that a viewer went."""
     async with serving() as (app, url):
         camera = await app[CAMERAS].add(read_config(CAMERA, files=True))
@@ -175,12 +176,13 @@ async def soak(seconds: float, warm: int) -> dict[str, Any]:
                 return look(app, viewers)
 
             began = time.monotonic()
-            for _ in range(warm):
-                before = after = await visit()
+            before = after = await visit()
             with tqdm(total=round(seconds), unit="s", file=sys.stderr) as bar:
                 while (now := time.monotonic() - began) < seconds:
                     bar.update(round(now) - bar.n)
                     after = await visit()
+                    if now < WARM_SHARE * seconds:
+                        before = after
             # What a viewer held may take a moment to be free.
             ends = time.monotonic() + LEAVE_TIMEOUT
             while grown(before, after) and time.monotonic() < ends:
@@ -202,8 +204,7 @@ async def soak(seconds: float, warm: int) -> dict[str, Any]:
 
 def main() -> int:
     given = machine.parser(__doc__).parse_args()
-    times = (QUICK_SECONDS, QUICK_WARM) if given.quick else (SECONDS, WARM)
-    result = asyncio.run(soak(*times))
+    result = asyncio.run(soak(QUICK_SECONDS if given.quick else SECONDS))
     if given.json:
         machine.print_json(result)
     else:

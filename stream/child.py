@@ -88,14 +88,18 @@ class Child:
                 self._process.kill()
         assert self._process.stdin is not None
         self._process.stdin.close()
+        ending = asyncio.create_task(self._end())
         try:
-            await self.ended(CLOSE_TIMEOUT)  # longer only in the kernel's own sleep
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_TIMEOUT):
-                    await self._empty()
-        finally:
-            # Also when cancelled meanwhile: its pipes stay open else. asyncio has no public way.
-            self._process._transport.close()  # type: ignore[attr-defined]
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await ending  # it takes a moment, and its pipes would stay open
+            raise
+
+    async def _end(self) -> None:
+        await self.ended(CLOSE_TIMEOUT)  # longer only in the kernel's own sleep
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._empty()
 
     async def _empty(self) -> None:
         """Read what it said last: a pipe that is full is not read, so its end would not be seen and

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,29 +17,27 @@ while True:
 """
 
 
-async def test_one_that_says_more_than_is_read_leaves_nothing_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "talkative.py").write_text(TALKS)
-    monkeypatch.syspath_prepend(tmp_path)
-    before = len(os.listdir("/proc/self/fd"))
-    child = await Child.start("talkative", max_line=2000)
-    await asyncio.sleep(0.3)  # until all pipes are full
-    await child.kill()
-    await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
-
-
-async def test_who_is_cancelled_while_ending_it_leaves_nothing_open_either(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def talkative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Child]:
+    """One whose pipes are full; in the end it must have left nothing open."""
     (tmp_path / "talkative.py").write_text(TALKS)
     monkeypatch.syspath_prepend(tmp_path)
     before = len(os.listdir("/proc/self/fd"))
     child = await Child.start("talkative", max_line=2000)
     await asyncio.sleep(0.3)
-    ending = asyncio.create_task(child.kill())
+    yield child
+    await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)
+
+
+async def test_one_that_says_more_than_is_read_leaves_nothing_open(talkative: Child) -> None:
+    await talkative.kill()
+
+
+async def test_who_is_cancelled_while_ending_it_leaves_nothing_open_either(
+    talkative: Child,
+) -> None:
+    ending = asyncio.create_task(talkative.kill())
     await asyncio.sleep(0)
     ending.cancel()
     await asyncio.gather(ending, return_exceptions=True)
     assert ending.cancelled()
-    await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before)

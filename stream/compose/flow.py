@@ -215,7 +215,8 @@ def _trust(luma: Plane, moved: Plane, alike: float) -> NDArray[np.float32]:
 
 
 def _agreement(luma: Plane, moved: Plane) -> NDArray[np.float32]:
-    return cast(NDArray[np.float32], TRUST[cv2.blur(cv2.absdiff(luma, moved), (5, 5))])
+    difference = cv2.blur(cv2.absdiff(luma, moved), (5, 5))
+    return cast(NDArray[np.float32], cv2.LUT(difference, TRUST))
 
 
 def _relit(picture: Plane, like: Plane) -> Plane:

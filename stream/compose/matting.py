@@ -128,9 +128,7 @@ class Matting:
             far = int(np.abs(step.flow).max()) + 2
             reached = _around(trail.bounds, reached, far)
             area = np.s_[reached[1] : reached[3], reached[0] : reached[2]]
-            # One sampling of two channels costs little more than of one.
-            former = cast(Floats, cv2.merge(trail.linear))
-            moved = cv2.split(move(former, step.flow, area))
+            moved = [move(field, step.flow, area) for field in trail.linear]
             slope, offset = moved[0] - new[0][area], moved[1] - new[1][area]
             luma = self._guide.luma[area].astype(np.float32) * np.float32(1 / 255)
             apart = np.abs(slope * luma + offset)

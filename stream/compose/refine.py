@@ -11,6 +11,7 @@ alone left boundary F where flow had brought it, the colour lines before it rais
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -31,6 +32,8 @@ CHROMA_WEIGHT = 3.0
 """Chroma spans about a third of luma's range, and shadows change it less."""
 
 WEIGHTS = (np.float32(1), np.float32(CHROMA_WEIGHT**2), np.float32(CHROMA_WEIGHT**2))
+
+UNIT = np.float32(1 / 255)
 
 CONTRAST = 0.02
 """Squared distance of the mean colours (0 to 1) at which the picture is believed half."""
@@ -56,11 +59,6 @@ class Guide:
     @property
     def luma(self) -> Plane:
         return self.small[0]
-
-    def part(self, area: tuple[slice, slice]) -> tuple[Floats, Floats, Floats]:
-        """y, u and v of an area, float32, 0 to 1."""
-        y, u, v = (plane[area].astype(np.float32) * np.float32(1 / 255) for plane in self.small)
-        return y, u, v
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,47 +91,49 @@ def coefficients(guide: Guide, mask: Floats) -> Coefficients:
     area = np.s_[top:bottom, left:right]
     slope, offset = np.zeros_like(mask), np.zeros_like(mask)
     contrast = np.zeros((*mask.shape, 3), np.float32)
-    slope[area], offset[area], contrast[area] = _coefficients(guide.part(area), mask[area])
+    slope[area], offset[area], contrast[area] = _coefficients(
+        [plane[area] for plane in guide.small], mask[area]
+    )
     return Coefficients(slope, offset, contrast, (left, top, right, bottom))
 
 
-def _coefficients(
-    planes: tuple[Floats, Floats, Floats], mask: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """slope, offset, contrast."""
-    # Plane by plane: numpy is ten times as slow on a last axis of three.
-    totals = cv2.split(_window(cv2.merge(planes), COLOUR_RADIUS))
-    under = cv2.split(
-        _window(cv2.merge([mask, *(plane * mask for plane in planes)]), COLOUR_RADIUS)
-    )
-    share, inside = under[0], under[1:]
+def _coefficients(small: Sequence[Plane], mask: Floats) -> tuple[Floats, Floats, Floats]:
+    """slope, offset, contrast. small: y, u and v under the mask, uint8."""
+    # Plane by plane: numpy is ten times as slow on a last axis of three, and merging, to have
+    # OpenCV work on several at once, costs more than it saves.
+    share = _window(mask, COLOUR_RADIUS)
     per_inside, per_behind = 1 / (share + np.float32(0.001)), 1 / (np.float32(1.001) - share)
     distance, along = np.zeros_like(mask), np.zeros_like(mask)
     contrast = []
-    for plane, total, part, weight in zip(planes, totals, inside, WEIGHTS, strict=True):
-        behind = (total - part) * per_behind
+    planes = [plane.astype(np.float32) * UNIT for plane in small]
+    for codes, plane, weight in zip(small, planes, WEIGHTS, strict=True):
+        part = _window(plane * mask, COLOUR_RADIUS)
+        # Of bytes, for which it takes half as long.
+        behind = (_window(codes, COLOUR_RADIUS) * UNIT - part) * per_behind
         difference = part * per_inside - behind
         weighted = difference * weight
         distance += weighted * difference
         along += (plane - behind) * weighted
         contrast.append(difference)
-    near = np.minimum(1, 8 * np.minimum(share, 1 - share))
+    near = np.minimum(np.float32(1), np.float32(8) * np.minimum(share, np.float32(1) - share))
     belief = distance / (distance + np.float32(CONTRAST)) * near
     opacity = mask + belief * (np.clip(along / (distance + np.float32(1e-6)), 0, 1) - mask)
     y = planes[0]
 
-    means = _window(cv2.merge([y, opacity, y * opacity, y * y]), GUIDE_RADIUS)
-    mean, mean_opacity, product, square = cv2.split(means)
-    slope = (product - mean * mean_opacity) / (square - mean * mean + GUIDE_SMOOTHNESS)
-    both = _window(cv2.merge([slope, mean_opacity - slope * mean, mean, mean]), GUIDE_RADIUS)
-    smooth_slope, smooth_offset, *_ = cv2.split(both)
+    mean, mean_opacity, product, square = (
+        _window(field, GUIDE_RADIUS) for field in (y, opacity, y * opacity, y * y)
+    )
+    slope = (product - mean * mean_opacity) / (square - mean * mean + np.float32(GUIDE_SMOOTHNESS))
+    offset = mean_opacity - slope * mean
     believed = cv2.merge([plane * belief for plane in contrast])
-    return cast(Floats, smooth_slope), cast(Floats, smooth_offset), cast(Floats, believed)
+    return _window(slope, GUIDE_RADIUS), _window(offset, GUIDE_RADIUS), cast(Floats, believed)
 
 
 def _window(field: Mat, radius: int) -> Floats:
+    """The mean around each pixel, float32."""
     side = 2 * radius + 1
-    return cast(Floats, cv2.boxFilter(field, -1, (side, side), borderType=cv2.BORDER_REPLICATE))
+    found = cv2.boxFilter(field, cv2.CV_32F, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return cast(Floats, found)
 
 
 def reduced(plane: Plane, size: tuple[int, int]) -> Plane:

@@ -42,7 +42,7 @@ CLEAR, SOLID = 0.2, 0.8
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """matte: of the picture's size. contrast: of refine.Coefficients, at the grid's size."""
+    """matte: of the picture's size. contrast: of refine.Coefficients."""
 
     matte: Matte
     contrast: NDArray[np.float32]

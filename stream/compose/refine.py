@@ -25,8 +25,15 @@ from stream.compose.planes import Area, Plane, Planes, halve
 Floats = NDArray[np.float32]
 Mat = NDArray[np.floating[Any] | np.integer[Any]]
 
-COLOUR_RADIUS = 5
-"""Of the windows for mean colours, in pixels of the grid: as far as the mask may be off."""
+COLOUR_RADIUS = 2
+"""Of the windows for mean colours, at half the grid's size: as far as the mask may be off. Tried: 3
+(0.003 of boundary F less), and 5 at the grid's own size (the same F and flicker, 0.5 ms more for
+somebody before a webcam)."""
+
+LEAST_APART = np.float32(0.6)
+"""The means are of mixtures where the mask is soft, so their difference is too small, by how much
+the mask tells; but the object may be sharper than it, so no more than this is made up for. Without,
+half of the old background's colour stayed in the edge, with it a quarter to a third."""
 
 CHROMA_WEIGHT = 3.0
 """Chroma spans about a third of luma's range, and shadows change it less."""
@@ -65,7 +72,7 @@ class Guide:
 class Coefficients:
     """Opacity = slope x luma + offset, both float32 [h, w], luma and opacity 0 to 1.
 
-    contrast: float32 [h, w, 3], the object's mean colour less that behind it, where both are
+    contrast: float32 [ceil(h / 2), ceil(w / 2), 3], the object's mean colour less that behind it, where both are
     near and the picture is believed; else towards 0. bounds: beyond which all is 0; they may
     reach beyond the grid.
     """
@@ -76,7 +83,7 @@ class Coefficients:
     bounds: Area
 
 
-REACH = COLOUR_RADIUS + 2 * GUIDE_RADIUS + 1
+REACH = 2 * COLOUR_RADIUS + 2 + 2 * GUIDE_RADIUS + 1
 """Pixels of the grid beyond which a mask that is 0 stays 0."""
 
 
@@ -86,12 +93,13 @@ def coefficients(guide: Guide, mask: Floats) -> Coefficients:
     Worked out around the object alone; all is 0 elsewhere, as it would be anyway.
     """
     x, y, columns, rows = cv2.boundingRect(cv2.inRange(mask, 1e-6, 2))
-    left, top = max(0, x - REACH), max(0, y - REACH)
+    left, top = max(0, x - REACH) // 2 * 2, max(0, y - REACH) // 2 * 2
     right, bottom = x + columns + REACH, y + rows + REACH
     area = np.s_[top:bottom, left:right]
     slope, offset = np.zeros_like(mask), np.zeros_like(mask)
-    contrast = np.zeros((*mask.shape, 3), np.float32)
-    slope[area], offset[area], contrast[area] = _coefficients(
+    halves = np.s_[top // 2 : (bottom + 1) // 2, left // 2 : (right + 1) // 2]
+    contrast = np.zeros(((mask.shape[0] + 1) // 2, (mask.shape[1] + 1) // 2, 3), np.float32)
+    slope[area], offset[area], contrast[halves] = _coefficients(
         [plane[area] for plane in guide.small], mask[area]
     )
     return Coefficients(slope, offset, contrast, (left, top, right, bottom))
@@ -101,32 +109,59 @@ def _coefficients(small: Sequence[Plane], mask: Floats) -> tuple[Floats, Floats,
     """slope, offset, contrast. small: y, u and v under the mask, uint8."""
     # Plane by plane: numpy is ten times as slow on a last axis of three, and merging, to have
     # OpenCV work on several at once, costs more than it saves.
-    share = _window(mask, COLOUR_RADIUS)
-    per_inside, per_behind = 1 / (share + np.float32(0.001)), 1 / (np.float32(1.001) - share)
-    distance, along = np.zeros_like(mask), np.zeros_like(mask)
-    contrast = []
-    planes = [plane.astype(np.float32) * UNIT for plane in small]
-    for codes, plane, weight in zip(small, planes, WEIGHTS, strict=True):
-        part = _window(plane * mask, COLOUR_RADIUS)
-        # Of bytes, for which it takes half as long.
-        behind = (_window(codes, COLOUR_RADIUS) * UNIT - part) * per_behind
-        difference = part * per_inside - behind
-        weighted = difference * weight
-        distance += weighted * difference
-        along += (plane - behind) * weighted
-        contrast.append(difference)
-    near = np.minimum(np.float32(1), np.float32(8) * np.minimum(share, np.float32(1) - share))
-    belief = distance / (distance + np.float32(CONTRAST)) * near
-    opacity = mask + belief * (np.clip(along / (distance + np.float32(1e-6)), 0, 1) - mask)
-    y = planes[0]
+    line, contrast, belief = _colour_line(small, mask)
+    y, u, v = (plane.astype(np.float32) * UNIT for plane in small)
+    along = y * line[0] + u * line[1] + v * line[2] + line[3]
+    opacity = mask + belief * (np.clip(along, 0, 1) - mask)
 
     mean, mean_opacity, product, square = (
         _window(field, GUIDE_RADIUS) for field in (y, opacity, y * opacity, y * y)
     )
     slope = (product - mean * mean_opacity) / (square - mean * mean + np.float32(GUIDE_SMOOTHNESS))
     offset = mean_opacity - slope * mean
-    believed = cv2.merge([plane * belief for plane in contrast])
-    return _window(slope, GUIDE_RADIUS), _window(offset, GUIDE_RADIUS), cast(Floats, believed)
+    return _window(slope, GUIDE_RADIUS), _window(offset, GUIDE_RADIUS), contrast
+
+
+def _colour_line(small: Sequence[Plane], mask: Floats) -> tuple[list[Floats], Floats, Floats]:
+    """Opacity as a linear function of y, u and v: three slopes and an offset; contrast [h, w, 3];
+    how far they are to be believed, 0 to 1."""
+    size = (mask.shape[1] + 1) // 2, (mask.shape[0] + 1) // 2
+    half = [halve(plane) for plane in small]
+    mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    share = _window(mask, COLOUR_RADIUS)
+    per_inside, per_behind = 1 / (share + np.float32(0.001)), 1 / (np.float32(1.001) - share)
+    distance, offset = np.full_like(mask, 1e-6), np.zeros_like(mask)
+    contrast, slopes = [], []
+    for plane, weight in zip(half, WEIGHTS, strict=True):
+        part = _window(plane * (mask * UNIT), COLOUR_RADIUS)
+        behind = (_window(plane, COLOUR_RADIUS) * UNIT - part) * per_behind
+        difference = part * per_inside - behind
+        slope = difference * weight
+        distance += slope * difference
+        offset -= slope * behind
+        slopes.append(slope)
+        contrast.append(difference)
+    # Each mean is of mixtures: how much of the object is in the one, less how much in the other.
+    squares = _window(mask * mask, COLOUR_RADIUS)
+    apart = squares * per_inside - (share - squares) * per_behind
+    purer = 1 / np.maximum(apart, LEAST_APART)
+    near = np.minimum(np.float32(1), np.float32(8) * np.minimum(share, np.float32(1) - share))
+    belief = distance / (distance + np.float32(CONTRAST)) * near
+    *line, belief_large = (
+        _doubled(field, small[0].shape)
+        for field in (*(field / distance for field in (*slopes, offset)), belief)
+    )
+    return (
+        line,
+        cast(Floats, cv2.merge([plane * (belief * purer) for plane in contrast])),
+        belief_large,
+    )
+
+
+def _doubled(field: Floats, shape: tuple[int, ...]) -> Floats:
+    rows, columns = field.shape
+    large = cv2.resize(field, (2 * columns, 2 * rows), interpolation=cv2.INTER_LINEAR)
+    return cast(Floats, large[: shape[0], : shape[1]])
 
 
 def _window(field: Mat, radius: int) -> Floats:

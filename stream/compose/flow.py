@@ -10,16 +10,15 @@ its flicker a third higher, since DIS loses what moved far.
 from collections import deque
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.compose.planes import Plane
+from stream.compose.planes import Field, Plane
 
 Flow = NDArray[np.float32]
-Field = TypeVar("Field", Plane, NDArray[np.float32])
 
 GRID_SIDE = 320
 """Longer side, in pixels, of the low resolution: a quarter of 720p."""
@@ -183,7 +182,7 @@ class Motion:
         alike = likeness(luma, moved)
         if alike <= still:  # a flash, or a still picture: flow has nothing to add
             return _unmoved(luma, former, still)
-        motion = float(np.median(np.hypot(*np.moveaxis(flow[::4, ::4], -1, 0))))
+        motion = float(np.median(np.hypot(*np.moveaxis(flow[::8, ::8], -1, 0))))
         trust = _trust(luma, moved, alike)
         far = motion > FARTHEST * luma.shape[1]
         return Step(flow, trust, motion, _is_cut(alike, trust) or far)

@@ -72,9 +72,9 @@ class Guide:
 class Coefficients:
     """Opacity = slope x luma + offset, both float32 [h, w], luma and opacity 0 to 1.
 
-    contrast: float32 [ceil(h / 2), ceil(w / 2), 3], the object's mean colour less that behind it, where both are
-    near and the picture is believed; else towards 0. bounds: beyond which all is 0; they may
-    reach beyond the grid.
+    contrast: float32 [ceil(h / 2), ceil(w / 2), 3], the object's mean colour less that behind it,
+    where both are near and the picture is believed; else towards 0. bounds: beyond which all is 0;
+    they may reach beyond the grid.
     """
 
     slope: Floats
@@ -117,7 +117,8 @@ def _coefficients(small: Sequence[Plane], mask: Floats) -> tuple[Floats, Floats,
     mean, mean_opacity, product, square = (
         _window(field, GUIDE_RADIUS) for field in (y, opacity, y * opacity, y * y)
     )
-    slope = (product - mean * mean_opacity) / (square - mean * mean + np.float32(GUIDE_SMOOTHNESS))
+    variance = square - mean * mean
+    slope = (product - mean * mean_opacity) / (variance + np.float32(GUIDE_SMOOTHNESS))
     offset = mean_opacity - slope * mean
     return _window(slope, GUIDE_RADIUS), _window(offset, GUIDE_RADIUS), contrast
 
@@ -125,13 +126,13 @@ def _coefficients(small: Sequence[Plane], mask: Floats) -> tuple[Floats, Floats,
 def _colour_line(small: Sequence[Plane], mask: Floats) -> tuple[list[Floats], Floats, Floats]:
     """Opacity as a linear function of y, u and v: three slopes and an offset; contrast [h, w, 3];
     how far they are to be believed, 0 to 1."""
-    size = (mask.shape[1] + 1) // 2, (mask.shape[0] + 1) // 2
-    half = [halve(plane) for plane in small]
-    mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    half, mask = [halve(plane) for plane in small], halve(mask)
     share = _window(mask, COLOUR_RADIUS)
-    per_inside, per_behind = 1 / (share + np.float32(0.001)), 1 / (np.float32(1.001) - share)
+    one, least = np.float32(1), np.float32(0.001)
+    per_inside, per_behind = one / (share + least), one / (one + least - share)
     distance, offset = np.full_like(mask, 1e-6), np.zeros_like(mask)
-    contrast, slopes = [], []
+    contrast: list[Floats] = []
+    slopes: list[Floats] = []
     for plane, weight in zip(half, WEIGHTS, strict=True):
         part = _window(plane * (mask * UNIT), COLOUR_RADIUS)
         behind = (_window(plane, COLOUR_RADIUS) * UNIT - part) * per_behind
@@ -144,18 +145,13 @@ def _colour_line(small: Sequence[Plane], mask: Floats) -> tuple[list[Floats], Fl
     # Each mean is of mixtures: how much of the object is in the one, less how much in the other.
     squares = _window(mask * mask, COLOUR_RADIUS)
     apart = squares * per_inside - (share - squares) * per_behind
-    purer = 1 / np.maximum(apart, LEAST_APART)
-    near = np.minimum(np.float32(1), np.float32(8) * np.minimum(share, np.float32(1) - share))
+    near = np.minimum(one, np.float32(8) * np.minimum(share, one - share))
     belief = distance / (distance + np.float32(CONTRAST)) * near
-    *line, belief_large = (
-        _doubled(field, small[0].shape)
-        for field in (*(field / distance for field in (*slopes, offset)), belief)
-    )
-    return (
-        line,
-        cast(Floats, cv2.merge([plane * (belief * purer) for plane in contrast])),
-        belief_large,
-    )
+    believed = belief / np.maximum(apart, LEAST_APART)
+    pure = cast(Floats, cv2.merge([plane * believed for plane in contrast]))
+    shape = small[0].shape
+    line = [_doubled(field / distance, shape) for field in (*slopes, offset)]
+    return line, pure, _doubled(belief, shape)
 
 
 def _doubled(field: Floats, shape: tuple[int, ...]) -> Floats:

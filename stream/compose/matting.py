@@ -163,7 +163,6 @@ def ramp(logits: Logits) -> Floats:
     """Opacity 0 to 1 of a coarse mask: a ramp around its outline, 1 inside, 0 outside."""
     inside = (logits > 0).view(np.uint8)
     square = np.ones((2 * BAND + 1, 2 * BAND + 1), np.uint8)
-    surely, maybe = cv2.erode(inside, square), cv2.dilate(inside, square)
+    surely, maybe = (f(inside, square).astype(np.float32) for f in (cv2.erode, cv2.dilate))
     mask = logits * np.float32(0.5 / RAMP) + np.float32(0.5)
-    np.clip(mask, 0, maybe, out=mask)  # in a ufunc, 0 and 1 are what they are as floats
-    return cast(Floats, np.maximum(mask, surely, out=mask))
+    return cast(Floats, np.minimum(np.maximum(mask, surely, out=mask), maybe, out=mask))

@@ -57,6 +57,21 @@ def test_what_moved_may_stop_and_turn_back_at_once():
             assert np.abs(found - (last - place)).max() < 1.5
 
 
+def test_a_picture_of_another_size_is_seen_as_if_it_were_the_first():
+    """OpenCV keeps flows from call to call."""
+    motion = Motion()
+    index = 0
+    for width, height in [(320, 180), (180, 320), (320, 240), (64, 48), (320, 180), (24, 24)] * 3:
+        fresh = Motion()
+        for number in range(3):
+            index += 1
+            luma = texture(3 * number, seed=width, width=width, height=height)
+            step, expected = motion.see(luma, index), fresh.see(luma, number)
+            assert (step is None) == (number == 0)
+            if step is not None:
+                assert np.array_equal(step.flow, expected.flow)
+
+
 def test_no_way_leads_over_a_cut_a_new_size_or_too_far_back():
     motion = Motion()
     for index in range(4):

@@ -187,9 +187,10 @@ class Motion:
 
     def _step(self, luma: Plane, former: Plane) -> Step:
         still = likeness(luma, former)
-        if min(luma.shape) < 16:  # DIS works on blocks of 8 at half the size
+        if min(luma.shape) < 24:  # DIS takes nothing under 12, and is given half
             return _unmoved(luma, former, still)
-        small = np.asarray(self._dis.calc(halve(luma), halve(former), self._expected()), np.float32)
+        now, before = halve(luma), halve(former)
+        small = np.asarray(self._dis.calc(now, before, self._expected(now)), np.float32)
         flow = _doubled(small, luma.shape)
         moved = move(former, flow)
         alike = likeness(luma, moved)
@@ -200,10 +201,14 @@ class Motion:
         far = motion > FARTHEST * luma.shape[1]
         return Step(flow, small, trust, motion, _is_cut(alike, trust) or far)
 
-    def _expected(self) -> Flow | None:
-        """What moved goes on to move; DIS writes into what it is given. Nothing after a cut."""
+    def _expected(self, now: Plane) -> Flow:
+        """What moved goes on to move. Always an array, and a new one: DIS writes into it, and goes
+        by one of former pictures, of another size perhaps, where none is given (OpenCV 5.0)."""
         _, step = self._steps[-1]
-        return None if step is None or step.is_cut else step.small.copy()
+        most = max(now.shape)
+        if step is None or step.is_cut or not cv2.checkRange(step.small, True, -most, most)[0]:
+            return np.zeros((*now.shape, 2), np.float32)
+        return step.small.copy()
 
 
 def _doubled(flow: Flow, shape: tuple[int, ...]) -> Flow:

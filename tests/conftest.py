@@ -16,6 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from camera_server import Http
+    from session_stage import Stage
     from supervisor_bench import Bench
 
     from stream.settings import Settings
@@ -57,6 +58,15 @@ async def http(settings: "Settings") -> "AsyncIterator[Http]":
 
     async with serving(settings) as client:
         yield client
+
+
+@pytest.fixture
+async def stage() -> "AsyncIterator[Stage]":
+    """A session without network."""
+    from session_stage import staged
+
+    async with staged() as stage:
+        yield stage
 
 
 @pytest.fixture

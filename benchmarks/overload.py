@@ -208,9 +208,8 @@ async def _follow(
 def _drops(peer: Any) -> dict[str, int]:
     session = peer.session
     broadcast = session.broadcast
-    [receiver] = [r for r in peer.connection.rtc.getReceivers() if r.track.kind == "video"]
     return {
-        "decode": receiver._RTCRtpReceiver__decoder_queue.dropped,
+        "decode": peer._undecoded(),
         "compose": session.passed_over,
         "encode": broadcast.frames.dropped,
         "late": broadcast.drops.late,

@@ -99,6 +99,9 @@ class Encoded(MediaStreamTrack):
     def report(self, bitrate: int) -> None:
         """The rate is fixed."""
 
+    def lost(self, share: float) -> None:
+        """Likewise."""
+
     async def recv(self) -> "av.Packet[Any]":
         await asyncio.sleep(max(self._began + self._count / RATE - time.monotonic(), 0))
         index = self._index % COUNT

@@ -36,6 +36,8 @@ from aiortc.rtp import (
     RTP_HISTORY_SIZE,
     HeaderExtensions,
     RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpRrPacket,
     RtpPacket,
     is_rtcp,
     pack_remb_fci,
@@ -420,6 +422,9 @@ async def test_a_sender_tells_its_track_what_it_learns() -> None:
         def report(self, bitrate: int) -> None:
             told.append(bitrate)
 
+        def lost(self, share: float) -> None:
+            told.append(share)
+
         async def recv(self) -> Any:
             await asyncio.sleep(0.01)
             packet: Any = av.Packet(b"\x00\x00\x00\x01\x65\x88")
@@ -442,13 +447,17 @@ async def test_a_sender_tells_its_track_what_it_learns() -> None:
         remb = RtcpPsfbPacket(
             fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(4_000_000, [sender._ssrc])
         )
-        for packet in (pli, remb):
+        reports = [
+            RtcpReceiverInfo(ssrc, lost, 0, 0, 0, 0, 0)
+            for ssrc, lost in ((sender._ssrc, 64), (sender._ssrc ^ 1, 128))
+        ]
+        for packet in (pli, remb, RtcpRrPacket(ssrc=1, reports=reports)):
             await sender._handle_rtcp_packet(packet)
         await sending_peer.close()
         await receiving_peer.close()
         # The patch can go when a track is told without it.
         assert [each for each in told if each != "keyframe"] == (
-            ["VP8", pytest.approx(4_000_000, rel=0.01)] if feeds else []
+            ["VP8", pytest.approx(4_000_000, rel=0.01), 0.25] if feeds else []
         )
         assert ("keyframe" in told) == feeds
 

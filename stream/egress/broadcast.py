@@ -108,10 +108,10 @@ class Broadcast:
     @property
     def target(self) -> Target:
         """What is encoded at present."""
-        told = [viewer for viewer in self._viewers if not viewer.guesses]
+        told = [viewer for viewer in self._viewers if not viewer.guesses()]
         settled = [viewer for viewer in told if not viewer.is_ramping()]
         known = [viewer.estimate for viewer in settled or told]
-        guessed = [viewer.estimate for viewer in self._viewers if viewer.guesses]
+        guessed = [viewer.estimate for viewer in self._viewers if viewer.guesses()]
         at = bitrate.shared(known + bitrate.held_back(guessed, known), self.cap)
         return Target(
             max(int(at * self.quality.share), bitrate.FLOOR),

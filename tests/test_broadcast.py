@@ -301,10 +301,32 @@ async def test_a_picture_that_would_be_too_old_when_it_is_encoded_is_left_out(
     await watched.show(1, late=MAX_AGE - 0.1)
     assert watched.broadcast.drops.late == 1
     assert watched.broadcast.encoding.seconds == pytest.approx(0.2 * FADE)
-    watched.broadcast.encoding.seconds = 10.0
+    watched.broadcast.encoding.took(10.0)
     await watched.show(30)
     assert watched.broadcast.encoded > 5, "it is tried again, for the time may have been wrong"
     assert watched.shown(viewer)[0] == 0
+    await watched.broadcast.close()
+
+
+async def test_a_keyframe_or_a_new_encoder_is_expected_to_take_twice_as_long() -> None:
+    watched = Watched()
+    watched.broadcast.start()
+    viewer, picture = watched.watch("H264"), moving_frame(0, 160, 120).picture
+    await watched.show(2)
+    watched.broadcast.encoding.seconds = 0.1
+    viewer.sending.seconds = 0.01
+    assert watched.broadcast.expected(picture) == pytest.approx(0.11)
+    small = moving_frame(0, 80, 60).picture
+    assert watched.broadcast.expected(small) == pytest.approx(0.21), "of another size"
+    watched.broadcast.quality = replace(watched.broadcast.quality, fast=True)
+    assert watched.broadcast.expected(picture) == pytest.approx(0.21), "another preset"
+    watched.broadcast.quality = replace(watched.broadcast.quality, fast=False)
+    viewer.want_keyframe()
+    assert watched.broadcast.expected(picture) == pytest.approx(0.11), "not yet"
+    watched.broadcast._codecs["H264"].keyframe_at = float("-inf")
+    assert watched.broadcast.expected(picture) == pytest.approx(0.21)
+    await watched.show(1, late=MAX_AGE - 0.15)
+    assert watched.broadcast.drops.late == 1, "it would be too old"
     await watched.broadcast.close()
 
 
@@ -317,6 +339,9 @@ async def test_a_picture_that_cannot_be_encoded_stops_nothing() -> None:
     class Broken:
         def encode(self, *_: object) -> None:
             raise ValueError("broken")
+
+        def goes_on(self, *_: object) -> bool:
+            return True
 
     watched.broadcast._codecs["VP8"].encoder = Broken()  # type: ignore[assignment]
     watched.broadcast._codecs["VP8"].keyframe_at = float("-inf")

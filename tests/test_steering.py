@@ -23,6 +23,7 @@ from stream.settings import Settings
 async def test_quality_goes_down_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream.server.peer, "STATS_INTERVAL", 0.1)
     monkeypatch.setattr(stream.overload, "DOWN_AFTER", 0.3)
+    monkeypatch.setattr(stream.overload, "UP_AFTER", 0.5)
     slowness = 0.0
     encode = H264Encoder.encode
 
@@ -37,7 +38,6 @@ async def test_quality_goes_down_and_comes_back(monkeypatch: pytest.MonkeyPatch)
         await client.connect(http)  # type: ignore[arg-type]
         peer = app[PEERS]._peers[client.session]
         overload = peer._steering.overload
-        overload._wait = 0.5
         ages: list[float] = []
         add = type(peer.session.broadcast.ages).add
 
@@ -55,6 +55,7 @@ async def test_quality_goes_down_and_comes_back(monkeypatch: pytest.MonkeyPatch)
         await client.until(lambda: len(client.arrivals["video"]) > seen + 3)
         slowness = 0.0
         monkeypatch.setattr(stream.overload, "UP_AFTER", 0.2)
+        overload._waits.clear()
         await eventually(lambda: overload.position < 5, 60)
         await client.until(lambda: client.pictures[-1].width > 160)
         assert peer.session.broadcast.quality in LADDER

@@ -370,7 +370,7 @@ class Session:
         if not len(self.broadcast) or len(self._viewers):
             return False
         age = now - frame.received
-        if age + self._composing.seconds + self.broadcast.expected <= MAX_AGE:
+        if age + self._composing.seconds + self.broadcast.expected(frame.picture) <= MAX_AGE:
             return False
         self._composing.skipped()
         self.broadcast.skip()

@@ -317,6 +317,18 @@ RECORD_FREE = 256 * 1024**2
 RECORD_RETRY = 15.0
 """After a disk was full or failed."""
 
+RECORD_REMEMBERED = 1000
+"""Files of one recording that can be fetched: a week of them."""
+
+MAX_DOWNLOADABLE = 256
+"""Recordings that can be fetched; of more, those begun first no longer can."""
+
+DOWNLOADABLE_FOR = 86_400.0
+"""Seconds after its end in which a recording can be fetched."""
+
+MAX_DOWNLOADS = 8
+"""Recordings on their way at once: more would only take the disk from each other."""
+
 MAX_SOUND_RATE, MAX_SOUND_CHANNELS = 192_000, 8
 """Of a camera's sound: what studios use, and cameras do not."""
 

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -34,6 +35,7 @@ from stream.limits import (
     RECORD_BYTES,
     RECORD_FRAGMENT,
     RECORD_FREE,
+    RECORD_REMEMBERED,
     RECORD_RETRY,
     RECORD_SECONDS,
     RECORD_SOUND,
@@ -137,23 +139,36 @@ class FragmentedFile:
                 self._container.close()
 
 
+@dataclass(slots=True)
+class Written:
+    """The newest files of one recording, in their order; outlives it for those who fetch them.
+
+    ended: time.monotonic(); None: it goes on.
+    """
+
+    paths: deque[Path] = field(default_factory=lambda: deque(maxlen=RECORD_REMEMBERED))
+    ended: float | None = None
+
+
 class Recording:
     """Records until closed, one file after the other in `folder`; the oldest make room.
 
     all_of: the folder in which the files together may take RECORD_BYTES; None: `folder`.
     A full disk, or one that fails, stops it for RECORD_RETRY seconds, and the state says so. When
-    sound begins, it goes on in another file, which has some.
+    sound begins, it goes on in another file, which has some. written: its files.
     """
 
     def __init__(self, session: Session, folder: Path, all_of: Path | None = None) -> None:
         self._session = session
         self._folder = folder
         self._all_of = all_of or folder
+        self.written = Written()
         self._frames = session.watch()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._file: FragmentedFile | None = None
-        self._written = 0
+        self._pictures = 0
         self._files = 0
+        self._past = 0.0  # seconds of the files before the present one
         self._error = ""
         self._retry_at = 0.0
         self._began = time.monotonic()
@@ -179,6 +194,7 @@ class Recording:
         with contextlib.suppress(MediaError):
             await loop.run_in_executor(self._thread, self._close_file)
         self._thread.shutdown(wait=False)
+        self.written.ended = time.monotonic()
 
     def state(self) -> dict[str, object]:
         file = self._file
@@ -187,8 +203,9 @@ class Recording:
             "reason": self._error,
             "file": file.path.name if file else None,
             "seconds": round(file.seconds, 1) if file else 0.0,
+            "total_seconds": round(self._past + (file.seconds if file else 0.0), 1),
             "sound": file is not None and file.sound is not None,
-            "pictures": self._written,
+            "pictures": self._pictures,
             "dropped": self._frames.dropped,
             "files": self._files,
         }
@@ -252,7 +269,7 @@ class Recording:
             log.error("recording stopped: %s", why)
         self._error = why
         self._retry_at = time.monotonic() + RECORD_RETRY
-        self._file = None  # closing it would only fail again; what is written stays readable
+        self._leave_file()  # closing it would only fail again; what is written stays readable
 
     def _write(
         self, frame: Frame, pts: int, sounds: Sequence[Timed], format: SoundFormat | None
@@ -271,14 +288,19 @@ class Recording:
             make_room(self._all_of, RECORD_BYTES)
             self._file = FragmentedFile(_free_name(self._folder), frame, pts, format)
             self._files += 1
+            self.written.paths.append(self._file.path)
         self._file.write(frame, pts)
-        self._written += 1
+        self._pictures += 1
         self._error = ""
 
     def _close_file(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
+        if (file := self._leave_file()) is not None:
             file.close()
+
+    def _leave_file(self) -> FragmentedFile | None:
+        file, self._file = self._file, None
+        self._past += file.seconds if file else 0.0
+        return file
 
 
 def make_room(folder: Path, limit: int) -> None:

@@ -308,6 +308,10 @@ which a disk that is slow may catch up."""
 RECORD_SOUND_WAIT = 0.5
 """For the first sound of what says that it has some: a file that is begun has to know."""
 
+RECORD_LATE = 0.5
+"""Seconds by which sound may come after the pictures that it belongs to and still be in their file:
+more than networks hold back."""
+
 RECORD_BYTES = 20 * 1024**3
 """A camera's recordings together, and those of all sessions; the oldest make room."""
 

@@ -4,6 +4,8 @@ import { Effects } from "./effects.js";
 import { Objects } from "./objects.js";
 import { Prompts } from "./prompts.js";
 import { Publications } from "./publications.js";
+import { Recorder } from "./recorder.js";
+import { Recordings } from "./recordings.js";
 import { Session } from "./session.js";
 import { explain } from "./server_cameras.js";
 import { listen } from "./shortcuts.js";
@@ -31,6 +33,7 @@ const prompts = new Prompts({ session, objects, stage, toasts, announce });
 const effects = new Effects(session);
 const words = new Words((text) => whenShown(() => prompts.word(text)));
 new Publications({ session, sources, announce });
+const recorder = new Recorder({ session, recordings: new Recordings(), toasts, announce });
 new Stats(session);
 let hadObjects = false;
 
@@ -196,6 +199,7 @@ listen({
   x: toggleExclude,
   s: swap,
   c: toggleInset,
+  r: () => recorder.toggle(),
   escape: () => stage.pointing.cancel(),
   "?": help,
   ...Object.fromEntries(

@@ -1,9 +1,8 @@
 // Where the stream on the page is published to as well: shown, added to and ended.
 
-import { ask } from "./access.js";
+import { request } from "./request.js";
 
 const PACE = 1_500; // milliseconds between two looks at what the targets do
-const TIMEOUT = 10_000;
 
 /** What a person should read of a publication's state. */
 export function explain({ state, reason, retry_in, sound }) {
@@ -44,8 +43,7 @@ export class Publications {
   #change(live) {
     clearTimeout(this.#timer);
     const { remote } = this.#sources;
-    const of = remote === null ? ["sessions", this.#session.id] : ["cameras", remote];
-    this.#path = live ? [...of.map(encodeURIComponent), "publications"].join("/") : null;
+    this.#path = live ? `${this.#session.place}/publications` : null;
     this.#panel.hidden = !live;
     this.#hint.textContent =
       remote === null
@@ -140,22 +138,5 @@ export class Publications {
     if (item.dataset.state === publication.state) return;
     item.dataset.state = publication.state;
     this.#announce(`${publication.url}: ${explain(publication)}`);
-  }
-}
-
-/** {body, status, error}: what the server answered, and in words why it refused. */
-async function request(method, path, given) {
-  try {
-    const response = await ask(path, {
-      method,
-      headers: given && { "content-type": "application/json" },
-      body: given && JSON.stringify(given),
-      signal: AbortSignal.timeout(TIMEOUT),
-    });
-    const body = await response.json().catch(() => ({}));
-    const refusal = body.error?.message ?? `The server answered ${response.status}.`;
-    return { body, status: response.status, error: response.ok ? "" : refusal };
-  } catch {
-    return { body: {}, status: 0, error: "The server cannot be reached." };
   }
 }

@@ -48,6 +48,13 @@ export class Session extends EventTarget {
     return this.#connection?.session ?? null;
   }
 
+  /** Where the server keeps what is live here, as a path of its own. */
+  get place() {
+    const { remote } = this.#sources;
+    const of = remote === null ? ["sessions", this.id] : ["cameras", remote];
+    return of.map(encodeURIComponent).join("/");
+  }
+
   get stream() {
     return this.#connection?.stream ?? null;
   }

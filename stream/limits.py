@@ -308,6 +308,10 @@ which a disk that is slow may catch up."""
 RECORD_SOUND_WAIT = 0.5
 """For the first sound of what says that it has some: a file that is begun has to know."""
 
+RECORD_LATE = 0.5
+"""Seconds by which sound may come after the pictures that it belongs to and still be in their file:
+more than networks hold back."""
+
 RECORD_BYTES = 20 * 1024**3
 """A camera's recordings together, and those of all sessions; the oldest make room."""
 
@@ -316,6 +320,18 @@ RECORD_FREE = 256 * 1024**2
 
 RECORD_RETRY = 15.0
 """After a disk was full or failed."""
+
+RECORD_REMEMBERED = 1000
+"""Files of one recording that can be fetched: a week of them."""
+
+MAX_DOWNLOADABLE = 256
+"""Recordings that can be fetched; of more, those begun first no longer can."""
+
+DOWNLOADABLE_FOR = 86_400.0
+"""Seconds after its end in which a recording can be fetched."""
+
+MAX_DOWNLOADS = 8
+"""Recordings on their way at once: more would only take the disk from each other."""
 
 MAX_SOUND_RATE, MAX_SOUND_CHANNELS = 192_000, 8
 """Of a camera's sound: what studios use, and cameras do not."""

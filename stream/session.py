@@ -58,6 +58,7 @@ class Session:
     tracker: shared by all sessions. pool: threads that composite. on_event: follows from the
     beginning. max_bitrate: bits per second of the picture that viewers get.
     has_sound: whether its source sends sound as well, which `hear` passes on as it is.
+    may_have_sound: whether it could yet, as a camera may that comes back with other streams.
     tracker_interval: least seconds between two pictures for the tracker.
     broadcast: the composited pictures, encoded once for all peers that watch.
     """
@@ -72,7 +73,7 @@ class Session:
     ) -> None:
         self.id = id
         self.last_picture = time.monotonic()
-        self.has_sound = False
+        self.has_sound = self.may_have_sound = False
         self.has_ended = False
         self._viewers: Fanout[Frame] = Fanout(MAX_VIEWERS, FRAMES_DROPPED["egress"].inc)
         self._watching = 0

@@ -151,13 +151,15 @@ async def test_a_word_that_is_not_known_is_told(http: Http, clip: Path) -> None:
 class Viewer(Client):
     """Only watches a camera."""
 
-    def __init__(self, camera: str) -> None:
+    def __init__(self, camera: str, *, hears: bool = False) -> None:
         super().__init__(Scene())
         self._camera = camera
+        self._kinds = ("video", "audio") if hears else ("video",)
 
     async def watch(self, http: Http) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.connection.addTransceiver("video", "recvonly")
+        for kind in self._kinds:
+            self.connection.addTransceiver(kind, "recvonly")
         self.channel = self.connection.createDataChannel("control")
         self.channel.on("message", self._on_message)
         self.connection.on("track", self._on_track)

@@ -13,10 +13,13 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from aiortc.rtp import RtcpSrPacket
 from camera_server import Http, add_camera, until
 from rtc_client import Client, Flash, Tone, eventually
-from rtsp_camera import Camera, missing, write_streams
+from rtsp_camera import Camera, missing, write_clip, write_streams, write_talk
+from test_cameras import Viewer
 from test_publish import apart, onsets
 from whip_client import Party
 
@@ -133,3 +136,50 @@ async def test_an_rtsp_camera_is_watched_in_step(http: Http, camera: Camera) -> 
         await is_in_step(viewer, Clocks(viewer))
     finally:
         await viewer.close()
+
+
+@pytest.mark.parametrize("door", ["whep", "page"])
+async def test_who_is_there_before_the_sound_begins_hears_it(
+    http: Http, tmp_path: Path, door: str
+) -> None:
+    """As of a camera that is switched off, and comes back with its microphone on."""
+    silent = write_clip(tmp_path / "silent.mp4")
+    films = [silent]
+
+    async def play(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(films[-1])
+
+    app = web.Application()
+    app.router.add_get("/film.mp4", play)
+    async with TestServer(app) as server:
+        url = str(server.make_url("/film.mp4"))
+        await add_camera(http, name="door", url=url, effect="none")
+        await until(http, "door", state="live", sound="")
+        viewer: Client
+        if door == "whep":
+            viewer = party = Party(watches=("video", "audio"))
+            await party.begin(http, "/whep/camera/door")
+            clocks = Clocks(viewer)
+            await viewer.until(lambda: viewer.pictures)
+        else:
+            viewer = page = Viewer("door", hears=True)
+            await page.watch(http)
+            clocks = Clocks(viewer)
+        try:
+            await asyncio.sleep(3)
+            assert not viewer.sounds
+            films.append(write_talk(tmp_path / "talk.mp4", seconds=40))
+            await until(http, "door", sound="aac")
+            viewer.pictures.clear()
+            await is_in_step(viewer, clocks)
+        finally:
+            await viewer.close()
+
+
+async def test_no_sound_is_promised_where_none_is_wanted(http: Http, clip: Path) -> None:
+    await add_camera(http, name="film", url=str(clip), sound=False)
+    viewer = Party(watches=("video", "audio"))
+    await viewer.begin(http, "/whep/camera/film")
+    _, audio = viewer.connection.getTransceivers()
+    assert audio.currentDirection == "inactive"
+    await viewer.close()

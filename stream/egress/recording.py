@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -34,6 +35,8 @@ from stream.limits import (
     RECORD_BYTES,
     RECORD_FRAGMENT,
     RECORD_FREE,
+    RECORD_LATE,
+    RECORD_REMEMBERED,
     RECORD_RETRY,
     RECORD_SECONDS,
     RECORD_SOUND,
@@ -63,16 +66,16 @@ class Timed(NamedTuple):
 class FragmentedFile:
     """One MP4 file that grows by fragments of RECORD_FRAGMENT seconds. Raises MediaError.
 
-    Times are in units of 1/90000 s, by one clock. start: of its first picture. sound: of the track
-    beside the pictures, None without. seconds: between its first and last picture. bytes: written
-    so far.
+    Times are in units of 1/90000 s, by one clock. start: of its first picture, or of sound before
+    it. sound: of the track beside the pictures, None without. seconds: from its start to its last
+    picture. bytes: written so far.
     """
 
     def __init__(self, path: Path, first: Frame, start: int, sound: SoundFormat | None) -> None:
         self.path = path
         self.size = (first.width, first.height)
         self.sound = sound
-        self._start = start
+        self.start = start
         self._last = -1
         self._key = 0
         with _writing(path):
@@ -81,6 +84,7 @@ class FragmentedFile:
             self._container = av.open(media.url(path), "w", format="mp4", container_options=OPTIONS)
             self._stream = self._container.add_stream("libx264", rate=30)
             self._track = None if sound is None else SoundTrack(self._container, sound)
+            self._zero = start - (self._track.lead if self._track else 0)
         context = self._stream.codec_context
         context.width, context.height = (side + side % 2 for side in self.size)
         context.pix_fmt = "yuv420p"
@@ -108,11 +112,11 @@ class FragmentedFile:
         """Append samples of the file's format."""
         if self._track is not None:
             with _writing(self.path):
-                self._container.mux(self._track.packets(sound.pts - self._start, sound.data))
+                self._container.mux(self._track.packets(sound.pts - self._zero, sound.data))
 
     def write(self, frame: Frame, pts: int) -> None:
         """Append a picture of the file's size, later than the last."""
-        pts -= self._start
+        pts -= self._zero
         width, height = (side + side % 2 for side in self.size)
         picture = frame.picture.reformat(width, height, "yuv420p")
         if picture is frame.picture:  # others encode it too: its times and type are not ours
@@ -137,23 +141,37 @@ class FragmentedFile:
                 self._container.close()
 
 
+@dataclass(slots=True)
+class Written:
+    """The newest files of one recording, in their order; outlives it for those who fetch them.
+
+    ended: time.monotonic(); None: it goes on.
+    """
+
+    paths: deque[Path] = field(default_factory=lambda: deque(maxlen=RECORD_REMEMBERED))
+    ended: float | None = None
+
+
 class Recording:
     """Records until closed, one file after the other in `folder`; the oldest make room.
 
     all_of: the folder in which the files together may take RECORD_BYTES; None: `folder`.
     A full disk, or one that fails, stops it for RECORD_RETRY seconds, and the state says so. When
-    sound begins, it goes on in another file, which has some.
+    sound begins, it goes on in another file, which has some. written: its files.
     """
 
     def __init__(self, session: Session, folder: Path, all_of: Path | None = None) -> None:
         self._session = session
         self._folder = folder
         self._all_of = all_of or folder
+        self.written = Written()
         self._frames = session.watch()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._file: FragmentedFile | None = None
-        self._written = 0
+        self._former: FragmentedFile | None = None
+        self._pictures = 0
         self._files = 0
+        self._past = 0.0  # seconds of the files before the present one
         self._error = ""
         self._retry_at = 0.0
         self._began = time.monotonic()
@@ -179,6 +197,7 @@ class Recording:
         with contextlib.suppress(MediaError):
             await loop.run_in_executor(self._thread, self._close_file)
         self._thread.shutdown(wait=False)
+        self.written.ended = time.monotonic()
 
     def state(self) -> dict[str, object]:
         file = self._file
@@ -187,8 +206,9 @@ class Recording:
             "reason": self._error,
             "file": file.path.name if file else None,
             "seconds": round(file.seconds, 1) if file else 0.0,
+            "total_seconds": round(self._past + (file.seconds if file else 0.0), 1),
             "sound": file is not None and file.sound is not None,
-            "pictures": self._written,
+            "pictures": self._pictures,
             "dropped": self._frames.dropped,
             "files": self._files,
         }
@@ -252,33 +272,60 @@ class Recording:
             log.error("recording stopped: %s", why)
         self._error = why
         self._retry_at = time.monotonic() + RECORD_RETRY
-        self._file = None  # closing it would only fail again; what is written stays readable
+        self._former = None
+        self._leave_file()  # closing it would only fail again; what is written stays readable
 
     def _write(
         self, frame: Frame, pts: int, sounds: Sequence[Timed], format: SoundFormat | None
     ) -> None:
-        file = self._file
+        file, late = self._file, round(RECORD_LATE * RATE)
         if file is not None and file.sound == format:
-            for sound in sounds:
-                file.hear(sound)
+            self._write_sounds(sounds, file)
+            sounds = ()
         if file is not None and (
             file.size != (frame.width, frame.height)
             or file.sound != format
             or file.seconds >= RECORD_SECONDS
         ):
-            self._close_file()
+            self._close_former()
+            if file.sound == format:
+                self._former = self._leave_file()
+            else:
+                self._close_file()
         if self._file is None:
             make_room(self._all_of, RECORD_BYTES)
-            self._file = FragmentedFile(_free_name(self._folder), frame, pts, format)
+            # What was not written yet is the first sound of all.
+            start = max(min([pts, *(sound.pts for sound in sounds)]), pts - late)
+            self._file = FragmentedFile(_free_name(self._folder), frame, start, format)
             self._files += 1
+            self.written.paths.append(self._file.path)
+            self._write_sounds(sounds, self._file)
+        if self._former is not None and pts - self._file.start > late:
+            self._close_former()
         self._file.write(frame, pts)
-        self._written += 1
+        self._pictures += 1
         self._error = ""
 
+    def _write_sounds(self, sounds: Sequence[Timed], file: FragmentedFile) -> None:
+        """What comes late belongs to the file before."""
+        for sound in sounds:
+            former = self._former if sound.pts < file.start else None
+            (former or file).hear(sound)
+
     def _close_file(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
+        self._close_former()
+        if (file := self._leave_file()) is not None:
             file.close()
+
+    def _close_former(self) -> None:
+        former, self._former = self._former, None
+        if former is not None:
+            former.close()
+
+    def _leave_file(self) -> FragmentedFile | None:
+        file, self._file = self._file, None
+        self._past += file.seconds if file else 0.0
+        return file
 
 
 def make_room(folder: Path, limit: int) -> None:

@@ -20,6 +20,10 @@ SLACK = RATE // 100
 by far less at once; more would be heard twice."""
 
 
+LEAD = 1024
+"""Samples by which the encoder begins before the first one it is given, so as to have it whole."""
+
+
 class SoundTrack:
     """AAC beside the pictures of one connection or file: RTMP knows hardly another, RTSP's servers
     all pass it on, and every player knows it."""
@@ -34,6 +38,12 @@ class SoundTrack:
         stream.bit_rate = BIT_RATE // 2 if format.channels == 1 else BIT_RATE
         self._stream = stream
         self._end = 0
+
+    @property
+    def lead(self) -> int:
+        """How much later than 0 the sound must begin for none of it to be lost, in units of 1/90000
+        s."""
+        return -(-LEAD * RATE // self._stream.rate)
 
     def packets(self, pts: int, data: bytes) -> list[AudioPacket]:
         """What to write for samples that begin at `pts`, counted from the first picture. What

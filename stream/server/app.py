@@ -19,6 +19,7 @@ from stream.server import (
     backgrounds,
     callers,
     camera_routes,
+    downloads,
     drain,
     gate,
     health,
@@ -80,6 +81,7 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     camera_routes.add_routes(app)
     publication_routes.add_routes(app)
     recording_routes.add_routes(app)
+    downloads.add_routes(app)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", health.get_readyz)
     app.router.add_get("/metrics", metrics.get_metrics)

@@ -35,8 +35,7 @@ class CameraViewer(Peer):
         self.session.follow(self._tell)
 
     def _show(self, viewing: Viewing, offer: Offer) -> None:
-        with_sound = offer.wants_audio and self.session.has_sound
-        viewing.add_to(self.connection.rtc, "sendonly", with_sound)
+        viewing.add_to(self.connection.rtc, "sendonly", viewing.hears(offer))
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         """What a viewer sends is nothing of the camera's."""

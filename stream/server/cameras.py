@@ -68,6 +68,7 @@ class Camera:
             opened=self._opened,
         )
         self.session.has_sound = config.sound  # as far as is known
+        self.session.may_have_sound = config.sound
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:

@@ -28,10 +28,20 @@ log = logging.getLogger(__name__)
 QUERY = "token"
 
 OPEN = frozenset(
-    {"jobs", "v1", "healthz", "readyz", "metrics", "openapi.json", "backgrounds", "session-tokens"}
+    {
+        "jobs",
+        "v1",
+        "healthz",
+        "readyz",
+        "metrics",
+        "openapi.json",
+        "backgrounds",
+        "session-tokens",
+        "recordings",
+    }
 )
-"""First parts of the paths that have no live picture, or ask for a key themselves. All others are
-behind the gate, those to come too; files of the page, the last route of all, are not."""
+"""First parts of the paths that have no live picture, or ask for a key or a secret themselves. All
+others are behind the gate, those to come too; files of the page, the last route of all, are not."""
 
 PAGE = "/{path}"
 

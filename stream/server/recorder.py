@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stream.egress.recording import Recording
+from stream.egress.recording import Recording, Written
 from stream.errors import InputError
 from stream.session import Session
 
@@ -23,14 +23,15 @@ class Recorder:
     def is_possible(self) -> bool:
         return self._folder is not None
 
-    def start(self) -> None:
-        """Go on with it if it runs already. Raises InputError, Busy."""
+    def start(self) -> Written | None:
+        """Begin, and return what is written; None: it runs already. Raises InputError, Busy."""
         if self._recording is not None:
-            return
+            return None
         if self._folder is None:
             raise InputError("recording is off; start the server with --record FOLDER")
         self._recording = Recording(self._session, self._folder, self._all_of)
         self._recording.start()
+        return self._recording.written
 
     async def stop(self) -> None:
         """Finish the file; doing it again changes nothing."""

@@ -4,6 +4,7 @@ or with the camera, the session or the server."""
 from aiohttp import web
 
 from stream.server.cameras import CAMERAS
+from stream.server.downloads import DOWNLOADS
 from stream.server.recorder import Recorder
 from stream.server.rtc import PEERS
 
@@ -21,9 +22,13 @@ async def _get(request: web.Request) -> web.Response:
 
 
 async def _post(request: web.Request) -> web.Response:
+    """Who begins it is told by which address he may fetch it."""
     recorder = _recorder(request)
-    recorder.start()
-    return web.json_response(recorder.state(), status=201)
+    begun = recorder.start()
+    state = dict(recorder.state() or {})
+    if begun is not None:
+        state["downloads"] = request.app[DOWNLOADS].offer(begun)
+    return web.json_response(state, status=201)
 
 
 async def _delete(request: web.Request) -> web.Response:

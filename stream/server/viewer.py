@@ -30,10 +30,10 @@ class Viewer:
         self._heard = 0.0
 
     async def answer(self, offer: Offer, reached_at: str | None = None) -> str:
-        """The answer's SDP, with sound if the session has some. Raises OfferError, Busy."""
-        with_sound = offer.wants_audio and self._session.has_sound
+        """The answer's SDP, with sound if the session has some or may have. Raises OfferError,
+        Busy."""
         try:
-            self._viewing.add_to(self.connection.rtc, "sendonly", with_sound)
+            self._viewing.add_to(self.connection.rtc, "sendonly", self._viewing.hears(offer))
             answer = await self.connection.answer(offer, reached_at)
         finally:
             self._answered.set()

@@ -4,6 +4,7 @@ from aiortc import RTCPeerConnection, RTCRtpSender
 
 from stream.egress.encoder import CODECS
 from stream.egress.webrtc import AudioOutput, VideoOutput
+from stream.server.offer import Offer
 from stream.server.patches import playout, sending
 from stream.session import Session
 
@@ -21,6 +22,11 @@ class Viewing:
         self.sender: RTCRtpSender | None = None
         self.video = VideoOutput(session.broadcast)
         self.audio = AudioOutput(lambda: self.video.delay)
+
+    def hears(self, offer: Offer) -> bool:
+        """Whether sound is to be promised: also before there is some, for who only watches cannot
+        be told later."""
+        return offer.wants_audio and (self._session.has_sound or self._session.may_have_sound)
 
     def add_to(self, connection: RTCPeerConnection, direction: str, with_sound: bool) -> None:
         """Add the tracks to a connection before the peer's offer is set; direction: "sendrecv" or

@@ -171,3 +171,17 @@ def test_a_closed_channel_fails_what_waits_and_what_comes(run):
 )
 def test_what_a_publication_does_is_told_in_words(run, state, text):
     assert run("publications.js", f"return m.explain({json.dumps(state)})") == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.9, "0:00"), (59.9, "0:59"), (754, "12:34"), (3723, "1:02:03")]
+)
+def test_the_time_of_a_recording(run, seconds, shown):
+    assert run("recorder.js", f"return m.clock({seconds})") == shown
+
+
+@pytest.mark.parametrize(
+    ("bytes", "shown"), [(0, "0 kB"), (425_100, "426 kB"), (3_449_000, "3.4 MB")]
+)
+def test_the_size_of_a_recording(run, bytes, shown):
+    assert run("recordings.js", f"return m.size({bytes})") == shown

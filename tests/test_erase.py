@@ -1,5 +1,7 @@
 """What is shown where an object was erased, against what was drawn behind it."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -184,3 +186,34 @@ def test_any_size_under_a_moving_camera(size):
     for i in range(4):
         result = made.compose(picture(*size, seed=0), masks(disc(0.3 + 0.1 * i)))
     assert (result.width, result.height) == size
+
+
+def test_of_a_late_mask_more_is_taken_in_the_more_its_object_moved():
+    """The flow may be off by a part of it, and what is left over would be remembered."""
+    widths = []
+    for lag in (1, 6):
+        compositor = Compositor()
+        compositor.set_effects((Effect("erase"),), {})
+        for number in range(14):
+            centre = (200 + 6 * number, 180)
+            source, _ = seen(at(100, 100), centre)
+            of = max(0, number - lag)
+            mask = replace(masks(ball_mask((200 + 6 * of, 180))), index=of)
+            result = compositor.compose(source, mask, number, lag / 30)
+        row = Planes.of(result).y[180].astype(int) - Planes.of(source).y[180]
+        changed = np.flatnonzero(np.abs(row) > 8)
+        widths.append(changed.max() - changed.min())
+    assert widths[0] >= 2 * RADIUS
+    assert widths[1] >= widths[0] + 45, "without it 27"
+
+
+def test_where_nothing_was_ever_seen_it_is_black():
+    compositor = Compositor()
+    compositor.set_effects((Effect("erase"),), {})
+    source = picture(WIDTH, HEIGHT)
+    for _ in range(2):
+        result = compositor.compose(source, masks(np.full((96, 96), 8, np.float32)))
+    y, u, v = Planes.of(result)
+    assert (y == 16).all()
+    assert (u == 128).all()
+    assert (v == 128).all()

@@ -23,6 +23,9 @@ NEAR_BY = 4
 
 SOLID = 255
 
+NOTHING = (16, 128, 128)
+"""Shown where nothing of what is behind was ever seen, as codes y, u and v: black."""
+
 
 class Plate:
     """The background as it was last seen, pixel by pixel; it goes along with the camera."""
@@ -76,6 +79,8 @@ class Plate:
         """What stands, or may stand, behind the objects. Not to be written to."""
         assert self._seen is not None
         assert self._known is not None
+        if not self._known.luma.any():
+            return Planes.flat(NOTHING, *reversed(self._seen.y.shape))
         holes = bounds(cast(Plane, cv2.bitwise_not(self._known.luma)))
         if holes[2] <= holes[0]:
             return self._seen

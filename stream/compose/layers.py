@@ -14,6 +14,7 @@ from stream.compose.matte import Matte
 from stream.compose.matting import Objects
 from stream.compose.palette import colour
 from stream.compose.planes import Planes
+from stream.compose.privacy import FAR
 from stream.compose.scene import Layer
 from stream.compose.view import View
 
@@ -147,7 +148,11 @@ def _erase(
 
 def _covered(view: View, objects: Objects) -> Matte | None:
     cutout = view.cutout(objects)
-    return looks.covered(cutout.matte.luma, ERASED) if cutout else None
+    if cutout is None:
+        return None
+    # What moved since the mask was made may be off by a part of its way, and would be remembered.
+    doubt = min(view.drift(objects), FAR) / 2
+    return looks.covered(cutout.matte.luma, ERASED + doubt)
 
 
 def _plate_key(layer: Layer, below: Sequence[Layer], view: View) -> Hashable:

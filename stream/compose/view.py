@@ -128,6 +128,11 @@ class View:
             self._cutouts[objects] = self._cut(objects)
         return self._cutouts[objects]
 
+    def drift(self, objects: Objects) -> float:
+        """How far they have moved since the picture of their masks (Matting.drift)."""
+        together = self._together(objects)
+        return 0.0 if together is None else self._viewer.matting.drift(together, self._index)
+
     def single(self, object_id: int) -> Matte | None:
         """The matte of one object among several."""
         if self.ids(None) == [object_id]:
@@ -160,12 +165,8 @@ class View:
         }
         if objects is not None and set(objects) - set(extents):
             return None  # one that is not tracked (any more) cannot be hidden, nor be shown alone
-        drift = self._drift(objects) if self._age > OLD else 0.0
+        drift = self.drift(objects) if self._age > OLD else 0.0
         return Evidence(extents, self._index, self._age, self._reaches, drift)
-
-    def _drift(self, objects: Objects) -> float:
-        together = self._together(objects)
-        return 0.0 if together is None else self._viewer.matting.drift(together, self._index)
 
 
 def _extent(logits: Logits) -> Extent:

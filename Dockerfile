@@ -14,7 +14,7 @@ RUN python -m venv /opt/segstream \
 FROM python:3.12-slim-bookworm
 COPY --from=build /opt/segstream /opt/segstream
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/segstream segstream
-# Publishes to srt:// addresses.
+# For srt:// addresses.
 RUN apt-get update && apt-get install --no-install-recommends -y libsrt1.5-gnutls \
  && rm -rf /var/lib/apt/lists/*
 USER 10001

@@ -12,7 +12,7 @@ import struct
 from enum import StrEnum
 
 from stream.errors import InputError
-from stream.limits import PUBLISH_BUFFER, PUBLISH_SILENCE, SRT_CONNECT
+from stream.limits import PUBLISH_BUFFER, PUBLISH_SILENCE, SOURCE_SILENCE, SRT_CONNECT
 from stream.srt_address import SrtAddress
 
 LIBRARIES = ("libsrt-gnutls.so.1.5", "libsrt.so.1.5", "libsrt-gnutls.so.1.4", "libsrt.so.1.4")
@@ -20,11 +20,10 @@ LIBRARIES = ("libsrt-gnutls.so.1.5", "libsrt.so.1.5", "libsrt-gnutls.so.1.4", "l
 
 MISSING = (
     "srt:// needs libsrt, which is not on this machine; install it, as by apt-get install "
-    "libsrt1.5-gnutls (Ubuntu 22.04: libsrt1.4-gnutls), or publish to rtsp:// or rtmp:// and let a "
-    "media server pass it on"
+    "libsrt1.5-gnutls (Ubuntu 22.04: libsrt1.4-gnutls), or use rtsp:// by way of a media server"
 )
 
-RCVSYN, SNDBUF, SNDTIMEO, LATENCY, PASSPHRASE, PBKEYLEN = 2, 5, 13, 23, 26, 27
+RCVSYN, SNDBUF, SNDTIMEO, RCVTIMEO, LATENCY, PASSPHRASE, PBKEYLEN = 2, 5, 13, 14, 23, 26, 27
 SNDDROPDELAY, CONNTIMEO, STREAMID, PAYLOADSIZE, IPV6ONLY = 32, 36, 46, 49, 54
 """SRT_SOCKOPT of srt.h."""
 
@@ -37,12 +36,15 @@ BADSECRET, UNSECURE = 10, 11
 UNAUTHORIZED, FORBIDDEN, NOTFOUND = 1401, 1403, 1404
 """SRT_REJECT_REASON, and those of access_control.h that programs give for a stream id."""
 
+MAX_MESSAGE = 1456
+"""Bytes: what SRT allows in one."""
+
 MAX_ADDRESSES = 3
 """Of one host that are tried."""
 
 
 class Reason(StrEnum):
-    """Named as in stream.egress.publication.Failure."""
+    """Named as in stream.egress.publication.Failure, and most in stream.ingest.source.Failure."""
 
     CREDENTIALS = "credentials"
     NOT_FOUND = "not_found"
@@ -84,12 +86,14 @@ def library() -> ctypes.CDLL:
 
 
 class Connection:
-    """What takes MPEG-TS as a file would. Raises SrtError."""
+    """What takes, or gives, MPEG-TS as a file would. Raises SrtError."""
 
     def __init__(self, handle: int, payload: int, ended: Reason = Reason.CLOSED) -> None:
         self._handle = handle
         self._payload = payload
         self._ended = ended
+        self._message = ctypes.create_string_buffer(MAX_MESSAGE)
+        self._rest = b""
 
     def write(self, data: bytes) -> int:
         """data: whole packets. Blocks while the other side does not keep up."""
@@ -98,6 +102,16 @@ class Connection:
             if library().srt_send(self._handle, message, len(message)) == ERROR:
                 raise _error(ended=self._ended)
         return len(data)
+
+    def read(self, size: int) -> bytes:
+        """As much as came in one message, or what is left of it."""
+        if not self._rest:
+            count = library().srt_recv(self._handle, self._message, MAX_MESSAGE)
+            if count == ERROR:
+                raise _error(ended=self._ended)
+            self._rest = self._message.raw[:count]
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
 
     def close(self) -> None:
         """Tells the other side."""
@@ -177,6 +191,7 @@ def _socket(address: SrtAddress) -> int:
     _set(handle, SNDBUF, 2 * PUBLISH_BUFFER)
     _set(handle, SNDDROPDELAY, -1)
     _set(handle, SNDTIMEO, round(PUBLISH_SILENCE * 1000))
+    _set(handle, RCVTIMEO, round(SOURCE_SILENCE * 1000))
     if address.latency is not None:
         _set(handle, LATENCY, address.latency)
     if address.passphrase:
@@ -209,6 +224,6 @@ def _error(handle: int | None = None, ended: Reason = Reason.CLOSED) -> SrtError
         return SrtError(Reason.UNREACHABLE, "nothing answers")
     if number in (ECONNLOST, ENOCONN):
         return SrtError(ended)
-    if number == ETIMEOUT:
+    if number in (ETIMEOUT, EASYNCRCV):
         return SrtError(Reason.SILENT)
     return SrtError(Reason.UNREACHABLE, library().srt_getlasterror_str().decode().lower())

@@ -11,6 +11,7 @@ import array
 import json
 import os
 import sys
+import threading
 import time
 
 import gi
@@ -25,6 +26,7 @@ PIPELINE = (
     "demux. ! queue ! aacparse ! faad ! audioconvert ! audio/x-raw,format=S16LE "
     "! appsink name=sounds sync=false async=false emit-signals=true"
 )
+TELLING = threading.Lock()
 LOUD = 1500
 """Of 32768."""
 
@@ -68,7 +70,8 @@ def pulled(sink):
 
 
 def tell(**fields):
-    print(json.dumps(fields), flush=True)
+    with TELLING:  # pictures and sound come in threads of their own
+        print(json.dumps(fields), flush=True)
 
 
 def main(url, picture, stream=None):

@@ -116,8 +116,12 @@ async def test_what_is_missing_is_told(
         async with http.post("/cameras/film/publications", json=given) as response:
             assert response.status == 400
             assert "apt-get install libsrt1.5-gnutls" in await response.text()
-        assert main(["camera", "add", "film", str(clip), "--publish", "srt://h:9"]) == 2
-        assert "apt-get install libsrt1.5-gnutls" in capsys.readouterr().err
+        async with http.post("/cameras", json={"name": "door", "url": "srt://h:9"}) as response:
+            assert response.status == 400
+            assert "apt-get install libsrt1.5-gnutls" in await response.text()
+        for arguments in ([str(clip), "--publish", "srt://h:9"], ["srt://h:9"]):
+            assert main(["camera", "add", "film", *arguments]) == 2
+            assert "apt-get install libsrt1.5-gnutls" in capsys.readouterr().err
     finally:
         srt.library.cache_clear()
 

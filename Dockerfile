@@ -14,6 +14,9 @@ RUN python -m venv /opt/segstream \
 FROM python:3.12-slim-bookworm
 COPY --from=build /opt/segstream /opt/segstream
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/segstream segstream
+# For srt:// addresses.
+RUN apt-get update && apt-get install --no-install-recommends -y libsrt1.5-gnutls \
+ && rm -rf /var/lib/apt/lists/*
 USER 10001
 WORKDIR /var/lib/segstream
 # The last two are read by NVIDIA's container runtime, if there is one.

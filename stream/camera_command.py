@@ -34,6 +34,7 @@ def add_camera(arguments: Namespace) -> str:
     config = read_config(given, files=True)
     if config.address.kind is Kind.FILE and not Path(config.url).is_file():
         raise InputError(f"there is no file {config.url}; wanted one, or rtsp://…")
+    config.address.check_available()
     for publish in config.publish:
         target.check_available(target.read(publish, files=True))
     file = _file(arguments)

@@ -395,6 +395,14 @@ MAX_PUBLICATIONS = 4
 PUBLISH_OPEN = 10.0
 """To connect to a target and be let in: a far RTMP server takes two seconds."""
 
+SRT_CONNECT = 3.0
+"""To connect by SRT, which asks four times a second, to all of a host's addresses: less than
+OPEN_TIMEOUT, so that the reason is told."""
+
+MAX_SRT_LATENCY = 10_000
+"""Milliseconds that a receiver by SRT may wait for what was lost. What was meant as microseconds is
+more."""
+
 PUBLISH_SILENCE = 5.0
 """A target that takes no more pictures for so long is given up and connected to anew."""
 

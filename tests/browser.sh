@@ -37,6 +37,15 @@ assert all(map(Gst.ElementFactory.find, ('webrtcbin', 'nicesrc', 'openh264enc', 
 }
 has_peer 2>/dev/null || missing="$missing python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+# Receives by SRT; its elements bring the library along that the server needs.
+has_receiver() {
+  /usr/bin/python3 -c "import gi; gi.require_version('Gst', '1.0')
+from gi.repository import Gst
+Gst.init(None)
+assert all(map(Gst.ElementFactory.find, ('srtsrc', 'tsdemux', 'openh264dec', 'aacparse', 'faad')))"
+}
+has_receiver 2>/dev/null || missing="$missing python3-gi gir1.2-gst-plugins-base-1.0
+  gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
 # Makes a network for them.
 command -v ip >/dev/null || missing="$missing iproute2"
 # Relays media to the tests of TURN.

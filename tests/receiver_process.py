@@ -1,6 +1,7 @@
 """A program of the tests that something is published to, in a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 class Process:
     """A receiver that can be killed."""
 
-    def __init__(self, script: str, *arguments: str) -> None:
+    def __init__(self, script: str, *arguments: str, python: str = sys.executable) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / script), *arguments],
+            [python, str(ROOT / "tests" / script), *arguments],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
@@ -28,6 +29,12 @@ class Process:
         *lines, self._begun = (self._begun + (self._process.stdout.read() or b"")).split(b"\n")
         self.lines += [line.decode() for line in lines]
         return self.lines
+
+    def freeze(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         self._process.kill()

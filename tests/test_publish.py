@@ -31,9 +31,9 @@ IN_STEP = 0.080
 """Seconds between sound and picture. ITU-R BT.1359 has people notice 45 ms of early sound and 125
 of late; a picture takes 33 until the next."""
 
-WITHOUT_CNAME = 0.2
+WITHOUT_CNAME = 0.125
 """GStreamer puts streams in step by sender reports with a CNAME, which FFmpeg's muxer leaves out:
-there what arrives together is together, and sound comes 0.1 s later."""
+there what arrives together is together, and sound comes 0.03 s later, more on a busy machine."""
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ async def test_what_cannot_be_published_to_is_told_at_once(
 ) -> None:
     await add_camera(http, name="film", url=str(clip))
     for given, text in (
-        ({"url": "srt://127.0.0.1:9000"}, "without SRT"),
+        ({"url": "srt://127.0.0.1"}, "needs a port"),
         ({"url": "ftp://h/a"}, "rtsp://"),
         ({"url": "v4l2:///dev/video9999"}, "v4l2:///dev/video10"),
         ({"url": 5}, "address"),
@@ -294,8 +294,8 @@ async def test_what_cannot_be_published_to_is_told_at_once(
         assert "4 targets" in await response.text()
     assert (await http.delete("/cameras/film/publications/99")).status == 404
     monkeypatch.setenv("SEGSTREAM_CAMERAS", str(tmp_path / "other.json"))
-    assert main(["camera", "add", "film", str(clip), "--publish", "srt://h:9"]) == 2
-    assert "without SRT" in capsys.readouterr().err
+    assert main(["camera", "add", "film", str(clip), "--publish", "srt://h:9?mode=x"]) == 2
+    assert "caller, listener" in capsys.readouterr().err
     key = "rtmp://h/live/s3cret"
     assert main(["camera", "add", "film", str(clip), "--publish", key]) == 0
     assert main(["camera", "list"]) == 0

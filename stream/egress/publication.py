@@ -16,6 +16,7 @@ import av
 from stream.egress.bitrate import FLOOR, HEADROOM, START
 from stream.ingest.source import wait_before
 from stream.limits import PERMANENT_WAIT, STEADY_AFTER
+from stream.srt import SrtError
 
 
 class Phase(StrEnum):
@@ -34,6 +35,7 @@ class Failure(StrEnum):
     REFUSED = "refused"
     SILENT = "silent"
     CLOSED = "closed"
+    LEFT = "left"
     CRASHED = "crashed"
     UNSUPPORTED = "unsupported"
     FORBIDDEN = "forbidden"
@@ -46,6 +48,7 @@ MESSAGES = {
     Failure.REFUSED: "it does not take the stream",
     Failure.SILENT: "it takes no pictures any more",
     Failure.CLOSED: "it closed the connection",
+    Failure.LEFT: "who watched it has left; it waits for the next",
     Failure.CRASHED: "the process that sends to it died",
     Failure.UNSUPPORTED: "it cannot be published to from here",
     Failure.FORBIDDEN: (
@@ -61,6 +64,8 @@ PERMANENT = frozenset({Failure.CREDENTIALS, Failure.UNSUPPORTED, Failure.FORBIDD
 def classify(error: BaseException) -> Failure:
     """Why opening or writing failed. FFmpeg tells RTSP's status codes as HTTP's."""
     match error:
+        case SrtError():
+            return Failure(error.reason)
         case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
             return Failure.CREDENTIALS
         case av.error.HTTPNotFoundError():
@@ -114,6 +119,8 @@ class Progress:
         self.failure, self.detail = failure, detail
         self.reconnects += 1
         self.live_since = None
+        if failure is Failure.LEFT:
+            self._attempt = 0
         if failure in PERMANENT:
             self.phase = Phase.FAILED
             wait = PERMANENT_WAIT * (0.5 + 0.5 * self._random.random())

@@ -28,6 +28,7 @@ from stream.egress.writer_messages import (
     Picture,
     Sound,
     SoundFormat,
+    Written,
     decode_report,
     encode,
 )
@@ -283,7 +284,7 @@ class MuxerCarrier:
             if report is not None:
                 fed = self._fed.popleft()
                 self._room.set()
-                if fed.is_picture:
+                if fed.is_picture and report == Written(taken=True):
                     is_open = True
                     self.sent += 1
                     viewer.estimate = self._rate.taken(now - fed.at, now)

@@ -4,12 +4,12 @@ An address may hold a password or a stream key. It goes to whatever opens it and
 file, and nowhere else: whatever is printed, logged or answered is `shown`.
 """
 
-import functools
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from stream import srt_address
 from stream.errors import InputError
 from stream.ingest import address
 from stream.limits import MAX_ADDRESS
@@ -96,6 +96,13 @@ def read(text: object, *, files: bool) -> Target:
                 "a device can be named on the command line only (segstream camera add --publish)"
             )
         return Target(text, kind)
+    if kind is Kind.SRT:
+        if srt_address.read(text).is_listener and not files:
+            raise InputError(
+                "a port to wait at (mode=listener) can be named on the command line only "
+                "(segstream camera add --publish)"
+            )
+        return Target(text, kind)
     return Target(address.with_host(text, shown), kind)
 
 
@@ -111,27 +118,11 @@ def shown(url: str) -> str:
 
 def check_available(target: Target) -> None:
     """What can be told without connecting. Raises InputError."""
-    if target.kind is Kind.SRT and not has_protocol("srt"):
-        raise InputError(
-            "srt:// cannot be published to: the FFmpeg inside this PyAV is built without SRT; "
-            "publish to rtsp:// or rtmp:// and let a media server pass it on, or build PyAV "
-            "against an FFmpeg with libsrt (pip install --no-binary av av)"
-        )
+    if target.kind is Kind.SRT:
+        from stream import srt
+
+        srt.library()
     if target.kind is Kind.V4L2:
         from stream.egress import v4l2
 
         v4l2.check(target.device)
-
-
-@functools.cache
-def has_protocol(name: str) -> bool:
-    """Whether FFmpeg knows a protocol; nothing is connected to."""
-    import av  # not when the command only prints its help
-
-    try:
-        av.open(f"{name}://", format="mpegts", timeout=1).close()
-    except av.error.ProtocolNotFoundError:
-        return False
-    except (av.FFmpegError, OSError, ValueError):
-        pass  # the address names nothing, which only who knows the protocol complains about
-    return True

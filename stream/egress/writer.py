@@ -18,6 +18,7 @@ from typing import Any
 
 import av
 
+from stream import srt, srt_address
 from stream.egress.encoder import RATE
 from stream.egress.publication import Failure, classify
 from stream.egress.sound_track import NO_INTERLEAVING, SoundTrack
@@ -44,8 +45,12 @@ OPTIONS = {
     Kind.RTSP: {"rtsp_transport": "tcp"},
     # Without the two, the muxer seeks back at the end, which a network cannot.
     Kind.RTMP: {"flvflags": "no_duration_filesize"},
-    Kind.SRT: {},
+    # A file is written to in large pieces; and of sound, else, 0.2 s are collected first.
+    Kind.SRT: {"flush_packets": "1", "pes_payload_size": "0"},
 }
+
+CHUNK = 32 * srt_address.PAYLOAD
+"""Bytes that the muxer writes at most at once: whole packets of MPEG-TS."""
 
 LONGEST_CALL = math.ceil(PUBLISH_OPEN) + 2
 """Seconds after which the kernel ends this process in the middle of a call: PyAV 18 connects, and
@@ -70,13 +75,15 @@ class Output:
         self._began = 0
         self._last = -1
         self._sound: SoundTrack | None = None
+        self._listener: srt.Listener | None = None
+        self._srt: srt.Connection | None = None
 
-    def write(self, picture: Picture, data: bytes) -> None:
-        """Raises av.FFmpegError, OSError."""
+    def write(self, picture: Picture, data: bytes) -> bool:
+        """Whether somebody is there who gets it. Raises av.FFmpegError, OSError, SrtError."""
         if picture.keyframe:
             self._open_for(picture, data)
         if self._container is None:
-            return
+            return False
         packet = av.Packet(data)
         packet.stream, packet.time_base = self._stream, Fraction(1, RATE)
         # What was reopened begins anew, but its times must not stand still.
@@ -84,6 +91,7 @@ class Output:
         packet.is_keyframe = picture.keyframe
         self._last = packet.pts
         self._container.mux(packet)
+        return True
 
     def hear(self, sound: Sound, data: bytes) -> None:
         """What comes before the first key frame is left out. Raises as `write`."""
@@ -93,6 +101,9 @@ class Output:
     def close(self) -> None:
         if self._container is not None:
             self._container.close()
+        if self._srt is not None:
+            self._srt.close()
+        self._container = self._srt = None
 
     def _open_for(self, picture: Picture, data: bytes) -> None:
         """The parameter sets, which are in the key frame, are told when a connection begins. FLV
@@ -108,9 +119,12 @@ class Output:
                 return
             self.close()
             kind = self.order.kind
+            place = self._connect_srt() if kind is Kind.SRT else self.order.url
+            if place is None:
+                return
             options = OPTIONS[kind] | NO_INTERLEAVING
             container = av.open(
-                self.order.url, "w", format=FORMATS[kind], container_options=options
+                place, "w", format=FORMATS[kind], container_options=options, buffer_size=CHUNK
             )
             self._container = container
             self._stream = container.add_stream_from_template(template)
@@ -120,6 +134,18 @@ class Output:
             self._size, self._began, self._last = size, picture.pts, -1
             container.start_encoding()
         bound_sockets()
+
+    def _connect_srt(self) -> srt.Connection | None:
+        """None: it waits to be called, and nobody has."""
+        address = srt_address.read(self.order.url)
+        if not address.is_listener:
+            self._srt = srt.connect(address)
+        else:
+            self._listener = self._listener or srt.Listener(address)
+            self._srt = self._listener.accept()
+            if self._srt is not None:
+                self._listener = None
+        return self._srt
 
 
 def bound_sockets() -> None:
@@ -150,8 +176,7 @@ def publish() -> Closed | None:
                     output.order = order
                 case Picture():
                     assert output is not None
-                    output.write(order, data)
-                    say(Written())
+                    say(Written(output.write(order, data)))
                 case Sound():
                     assert output is not None
                     output.hear(order, data)
@@ -164,6 +189,8 @@ def publish() -> Closed | None:
             # FFmpeg's own text repeats the address with its password.
             number = getattr(error, "errno", None)
             detail = os.strerror(number).lower() if number and 0 < number < SYSTEM_ERRORS else ""
+            if isinstance(error, srt.SrtError):
+                detail = error.detail
             return Closed(classify(error), detail)
         finally:
             signal.alarm(0)

@@ -70,7 +70,9 @@ class Ready:
 @dataclass(frozen=True, slots=True)
 class Written:
     """From the process: one more picture, or one more frame of sound, in the order in which they
-    came, was handed to the network."""
+    came, was handed to the network; or it was not, for nobody is there yet."""
+
+    taken: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ def decode_report(line: bytes) -> Report:
         if kind is Closed:
             return Closed(Failure(fields["failure"]), str(fields.get("detail", ""))[:200])
         message = kind(**fields)
+        if isinstance(message, Written) and not isinstance(message.taken, bool):
+            raise TypeError
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError("the writer says what is not understood") from error
     if not isinstance(message, Ready | Written):

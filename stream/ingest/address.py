@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from stream import srt_address
 from stream.errors import InputError
 from stream.limits import MAX_ADDRESS
 
@@ -20,6 +21,7 @@ class Kind(StrEnum):
 
     RTSP = "rtsp"
     HTTP = "http"
+    SRT = "srt"
     FILE = "file"
 
 
@@ -36,7 +38,13 @@ class Transport(StrEnum):
         return {"auto": ("tcp", "udp"), "tcp": ("tcp",), "udp": ("udp", "tcp")}[self.value]
 
 
-SCHEMES = {"rtsp": Kind.RTSP, "rtsps": Kind.RTSP, "http": Kind.HTTP, "https": Kind.HTTP}
+SCHEMES = {
+    "rtsp": Kind.RTSP,
+    "rtsps": Kind.RTSP,
+    "http": Kind.HTTP,
+    "https": Kind.HTTP,
+    "srt": Kind.SRT,
+}
 
 _PARTS = re.compile(r"([^/?#]*)([^?#]*)(.*)", re.DOTALL)
 _SECRET = re.compile(r"((?:pass(?:word|wd)?|pwd|token|secret|key)=)[^/&]+", re.IGNORECASE)
@@ -51,6 +59,13 @@ class Address:
 
     url: str
     kind: Kind
+
+    def check_available(self) -> None:
+        """What can be told without connecting. Raises InputError."""
+        if self.kind is Kind.SRT:
+            from stream import srt
+
+            srt.library()
 
     @property
     def shown(self) -> str:
@@ -77,6 +92,10 @@ def read(text: str, *, files: bool) -> Address:
     if kind is None:
         wanted = ", ".join(SCHEMES)
         raise InputError(f"scheme {scheme[1][:20]} is not read; wanted {wanted} or a file's path")
+    if kind is Kind.SRT:
+        if srt_address.read(text).is_listener:
+            raise InputError("a camera by SRT is called, not waited for: leave out mode=listener")
+        return Address(text, kind)
     return Address(with_host(text, shown), kind)
 
 

@@ -5,6 +5,7 @@ of a packet, or a picture that makes a decoder crash, takes this process and not
 when its standard input does, so it never outlives the server.
 """
 
+import contextlib
 import mmap
 import os
 import sys
@@ -22,6 +23,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.video.reformatter import ColorRange
 
+from stream import srt, srt_address
 from stream.errors import SegstreamError
 from stream.frames import Frame
 from stream.ingest.address import Kind
@@ -61,6 +63,7 @@ RTSP_OPTIONS = {
     "max_delay": "200000",  # how long a lost UDP packet is waited for, in microseconds
 }
 HTTP_OPTIONS = {"protocol_whitelist": "http,https,tcp,tls,crypto"}
+SRT_OPTIONS = {"probesize": "32", "analyzeduration": "0"}  # as for RTSP; the tables tell enough
 LAST_PICTURE = 1.0
 """Seconds that the end of a connection waits for the server to take its last picture."""
 
@@ -219,6 +222,8 @@ def _play(order: Open, slots: Slots) -> Closed:
         # FFmpeg's own text repeats the address with its password.
         number = getattr(error, "errno", None)
         detail = os.strerror(number).lower() if number and 0 < number < SYSTEM_ERRORS else ""
+        if isinstance(error, srt.SrtError):
+            detail = error.detail
         return Closed(classify(error), detail)
     return Closed(Failure.CLOSED)
 
@@ -247,11 +252,24 @@ def _file(order: Open, slots: Slots) -> Iterator[Timed]:
 def _stream(order: Open, slots: Slots) -> Iterator[Timed]:
     pace = Pace()
     while True:
-        with _connect(order) as container:
+        with _called(order) if order.kind is Kind.SRT else _connect(order) as container:
             yield from _decode(container, order, slots, pace)
             is_finite = container.duration is not None
         if not (order.loop and is_finite):
             return
+
+
+@contextlib.contextmanager
+def _called(order: Open) -> Iterator["av.container.InputContainer"]:
+    """By SRT. Raises SrtError, av.FFmpegError."""
+    connection = srt.connect(srt_address.read(order.url))
+    try:
+        with av.open(
+            connection, "r", format="mpegts", options=SRT_OPTIONS, metadata_errors="replace"
+        ) as container:
+            yield container
+    finally:
+        connection.close()
 
 
 def _connect(order: Open) -> "av.container.InputContainer":
@@ -282,7 +300,7 @@ def _decode(
         raise SegstreamError("it sends no video of a known codec")
     context = stream.codec_context
     context.thread_type = "SLICE"  # frame threads hold one picture back each
-    if order.kind is Kind.RTSP:
+    if order.kind is not Kind.HTTP:
         context.flags |= Flags.low_delay
     heard = [s for s in container.streams.audio if s.codec_context is not None and order.sound][:1]
     slots.say(Opened(context.name, heard[0].codec_context.name if heard else ""))

@@ -1,7 +1,7 @@
 """Follows one camera: connects, hands over its pictures and its sound, and connects again, until
 cancelled.
 
-RTSP cameras, HTTP streams and files come through the same door. The state machine is
+RTSP and SRT cameras, HTTP streams and files come through the same door. The state machine is
 stream.ingest.source, the reading is a process (stream.ingest.reader); this is what joins them.
 """
 
@@ -58,7 +58,8 @@ class Follower:
         self.name = name
         self.address = address
         transports = transport.order if address.kind is Kind.RTSP else (str(address.kind),)
-        self.source = Source(transports, once=not loop and address.kind is not Kind.RTSP)
+        is_live = address.kind in (Kind.RTSP, Kind.SRT)
+        self.source = Source(transports, once=not loop and not is_live)
         self.clock = StreamClock()
         self.connect_time: float | None = None
         self.dropped = 0

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 import av
 
+from stream import srt
 from stream.limits import (
     FIRST_PACKET,
     FIRST_PICTURE,
@@ -67,9 +68,17 @@ PERMANENT = frozenset({Failure.CREDENTIALS, Failure.NO_VIDEO, Failure.TOO_LARGE}
 """What a person must mend. Cameras lock accounts after a few wrong passwords."""
 
 
+SRT_REASONS = {
+    srt.Reason.REFUSED: Failure.NOT_FOUND,  # mostly for its stream id
+    srt.Reason.LEFT: Failure.CLOSED,
+}
+
+
 def classify(error: BaseException) -> Failure:
     """Why opening or reading failed. FFmpeg tells RTSP's status codes as HTTP's."""
     match error:
+        case srt.SrtError():
+            return SRT_REASONS.get(error.reason) or Failure(error.reason)
         case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
             return Failure.CREDENTIALS
         case av.error.HTTPNotFoundError() | FileNotFoundError():

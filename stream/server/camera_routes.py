@@ -36,6 +36,7 @@ async def _post(request: web.Request) -> web.Response:
     given = await read_json(request, MAX_CAMERA_BODY)
     cameras = request.app[CAMERAS]
     config = read_config(given, files=cameras.files)
+    config.address.check_available()
     for publish in config.publish:
         target.check_available(target.read(publish, files=cameras.files))
     camera = await cameras.add(config)

@@ -34,9 +34,11 @@ async def _post(request: web.Request) -> web.Response:
     if not isinstance(given, dict) or set(given) != {"url"}:
         raise InputError('wanted a target like {"url": "rtmp://host/app/key"}')
     publications = _publications(request)
-    wanted = target.read(given["url"], files=request.app[CAMERAS].files)
     # Whoever has a key only is a stranger, who must not reach what the server can.
-    allowed = ANYWHERE if gate.caller(request).key is None else request.app[ALLOWED]
+    is_operator = gate.caller(request).key is None
+    files = is_operator and request.app[CAMERAS].files
+    wanted = target.read(given["url"], files=files)
+    allowed = ANYWHERE if is_operator else request.app[ALLOWED]
     id = publications.add(wanted, allowed)
     headers = {"Location": f"{request.path}/{id}"}
     return web.json_response(publications.state(id), status=201, headers=headers)

@@ -3,16 +3,18 @@
     python -m benchmarks.overload --json [--quick]
 
 The server's own code, in this process, and the embedded model in its worker, both held to two
-cores; a peer (benchmarks.overload_client) sends 2560x1440 at 30 a second, H264, has a box tracked
-and the background blurred, and reads the time code in what returns. In the middle the server is
-held to one core, on which a process computes at higher priority, for 20 s.
+cores; a peer (benchmarks.overload_client) sends pictures of each of SIZES, one after the other, at
+30 a second, H264, has a box tracked and the background blurred, and reads the time code in what
+returns. In the middle the server is held to one core, on which a process computes at higher
+priority, for 20 s.
 
 before, during, after: age_ms, how old the pictures were that the peer saw, from being sent to being
 decoded, and how many a second. after: from the end of the load until quality is back, 15 s at
 least. drops: pictures by cause while the core was away. levels: [seconds since it was taken away,
-step of the ladder (stream/overload.py)]. fresh_s: from its return until, for a second, nothing was
-older than half as much again as the p95 before. recovery_s: until quality was at its best; null:
-not within the time given. Both are 0 when there was nothing to recover from.
+step of the ladder (stream/overload.py)]. held: the lowest quality before, the step that the machine
+carries. fresh_s: from the core's return until, for a second, nothing was older than half as much
+again as the p95 before. recovery_s: until quality was what it had been, the step `held`; null: not
+within the time given. Both are 0 when there was nothing to recover from.
 """
 
 import asyncio
@@ -35,13 +37,19 @@ from stream.server.app import create_app
 from stream.server.rtc import PEERS
 from stream.settings import Settings
 
-WARM, START_TIMEOUT, LOOK = 8.0, 60.0, 0.1
+SIZES = (2560, 1440), (1280, 720)
+"""The first is more than two cores carry at the best quality, the second is not."""
+
+WARM, START_TIMEOUT, LOOK = 12.0, 60.0, 0.1
 CALM, BUSY = 10.0, 20.0
 AFTER = 15.0
 RECOVERY, QUICK_RECOVERY = 180.0, 75.0
 
 Samples = list[tuple[float, float]]
 """When a picture was seen, and how old it was, in seconds."""
+
+Levels = list[tuple[float, int]]
+"""Seconds since something began, and the step of the ladder from then on."""
 
 
 def compute() -> None:
@@ -103,13 +111,24 @@ def fresh_after(samples: Samples, ends: float, usual: float) -> float | None:
     return None
 
 
+def recovered_after(levels: Levels, held: int, ended: float) -> float | None:
+    """Seconds from `ended` until the level was as good as `held` for the first time; None: it never
+    was. Times of `levels` and `ended` have the same beginning."""
+    [*_, (_, level)] = [each for each in levels if each[0] <= ended]
+    if level <= held:
+        return 0.0
+    return next(
+        (round(when - ended, 1) for when, at in levels if when > ended and at <= held), None
+    )
+
+
 class Client:
     """The peer, in a process of its own, and what it has seen."""
 
-    def __init__(self, url: str, cores: Iterable[int]) -> None:
+    def __init__(self, url: str, size: str, cores: Iterable[int]) -> None:
         self.samples: Samples = []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.overload_client", url],
+            [sys.executable, "-m", "benchmarks.overload_client", url, size],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -123,7 +142,7 @@ class Client:
         """Until it ends; to be called in a thread."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            when, age = json.loads(line)
+            when, age, *_ = json.loads(line)
             self.samples.append((when, age))
 
     def kill(self) -> None:
@@ -131,7 +150,7 @@ class Client:
         self._process.wait()
 
 
-async def _measure(recovery: float) -> dict[str, Any]:
+async def _measure(size: str, recovery: float) -> dict[str, Any]:
     cores = sorted(os.sched_getaffinity(0))
     ours, one = cores[:2], cores[:1]
     if len(ours) < 2:
@@ -143,7 +162,8 @@ async def _measure(recovery: float) -> dict[str, Any]:
     # Before the client is started, which stands for another machine.
     server = descendants(os.getpid())
     hold_to(ours, server)
-    client = Client(f"http://127.0.0.1:{runner.addresses[0][1]}", cores[2:] or cores[1:])
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    client = Client(url, size, cores[2:] or cores[1:])
     spawn = multiprocessing.get_context("spawn")
     burner = spawn.Process(target=compute, daemon=True)
     reading = asyncio.create_task(asyncio.to_thread(client.read))
@@ -156,7 +176,9 @@ async def _measure(recovery: float) -> dict[str, Any]:
         overload = peer._steering.overload
         await asyncio.sleep(WARM)
         calm = time.monotonic()
-        await asyncio.sleep(CALM)
+        held = [(0.0, overload.position)]
+        await _follow(overload, held, calm, calm + CALM)
+        lowest = max(level for _, level in held)
         before, began = _drops(peer), time.monotonic()
         hold_to(one, [pid for pid in descendants(os.getpid()) if pid != client.pid])
         burner.start()
@@ -168,19 +190,18 @@ async def _measure(recovery: float) -> dict[str, Any]:
         hold_to(ours, [pid for pid in descendants(os.getpid()) if pid != client.pid])
         ended = time.monotonic()
         await _follow(overload, levels, began, ended + AFTER)
-        await _follow(overload, levels, began, ended + recovery, until_best=True)
+        await _follow(overload, levels, began, ended + recovery, until=lowest)
         now = time.monotonic()
         usual = summary(within(client.samples, calm, began), CALM)
-        was_best = all(level == 0 for at, level in levels)
-        recovered = 0.0 if was_best else round(began + levels[-1][0] - ended, 1)
         return {
             "before": usual,
             "during": summary(within(client.samples, began, ended), ended - began),
             "after": summary(within(client.samples, ended, now), now - ended),
             "drops": {cause: lost[cause] - before[cause] for cause in lost},
+            "held": lowest,
             "levels": levels,
             "fresh_s": fresh_after(client.samples, ended, usual["age_ms"]["p95"] / 1e3),
-            "recovery_s": None if overload.position else max(recovered, 0.0),
+            "recovery_s": recovered_after(levels, lowest, ended - began),
         }
     finally:
         client.kill()
@@ -192,14 +213,13 @@ async def _measure(recovery: float) -> dict[str, Any]:
 
 async def _follow(
     overload: Any,
-    levels: list[tuple[float, int]],
+    levels: Levels,
     began: float,
     ends: float,
-    *,
-    until_best: bool = False,
+    until: int = -1,
 ) -> None:
-    """Write down each change of the level."""
-    while time.monotonic() < ends and not (until_best and overload.position == 0):
+    """Write down each change of the level, until it is as good as `until`."""
+    while time.monotonic() < ends and overload.position > until:
         await asyncio.sleep(LOOK)
         if overload.position != levels[-1][1]:
             levels.append((round(time.monotonic() - began, 1), overload.position))
@@ -208,9 +228,8 @@ async def _follow(
 def _drops(peer: Any) -> dict[str, int]:
     session = peer.session
     broadcast = session.broadcast
-    [receiver] = [r for r in peer.connection.rtc.getReceivers() if r.track.kind == "video"]
     return {
-        "decode": receiver._RTCRtpReceiver__decoder_queue.dropped,
+        "decode": peer._undecoded(),
         "compose": session.passed_over,
         "encode": broadcast.frames.dropped,
         "late": broadcast.drops.late,
@@ -222,8 +241,12 @@ def _drops(peer: Any) -> dict[str, int]:
 
 def main() -> None:
     arguments = machine.parser(__doc__).parse_args()
-    results = asyncio.run(_measure(QUICK_RECOVERY if arguments.quick else RECOVERY))
-    print(results, file=sys.stderr)
+    recovery = QUICK_RECOVERY if arguments.quick else RECOVERY
+    results = {}
+    for width, height in SIZES:
+        size = f"{width}x{height}"
+        results[size] = asyncio.run(_measure(size, recovery))
+        print(size, results[size], file=sys.stderr)
     machine.print_json(results)
 
 

@@ -1,10 +1,11 @@
 """The peer of benchmarks.overload: sends pictures that were encoded before, reads what returns.
 
-    python -m benchmarks.overload_client URL
+    python -m benchmarks.overload_client URL WIDTHxHEIGHT
 
 So it costs little: what it takes from the server is a decoder. Each picture bears its number as
 eight large blocks, black or white, which survive blur and half the size; a line of JSON on standard
-output for each that returns: [when, age] in seconds of time.monotonic().
+output for each that returns: [when, age] in seconds of time.monotonic(), and its number, and when
+the last of its packets came.
 """
 
 import asyncio
@@ -27,9 +28,12 @@ from stream.egress.encoder import H264Encoder, Target
 from stream.server import patches
 from stream.server.patches import sending
 
-WIDTH, HEIGHT, RATE = 2560, 1440, 30
-BOX = 1000, 300, 1560, 860
-"""Left, top, right and bottom of what is tracked."""
+RATE = 30
+BOX = 0.39, 0.21, 0.61, 0.6
+"""Left, top, right and bottom of what is tracked, as shares of the sides."""
+
+NUMBER = 1 / 6
+"""Of the height, for the number."""
 
 BITS = 8
 COUNT = 2**BITS
@@ -42,31 +46,42 @@ BITRATE = 6_000_000
 START_TIMEOUT = 60.0
 
 
-def scene(index: int, texture: np.ndarray) -> av.VideoFrame:
-    """A soft texture that moves, with a bright square to be tracked, and the number below."""
-    at = index * WIDTH // COUNT
-    pixels = np.ascontiguousarray(texture[:, at : at + WIDTH])
-    luma = pixels[:HEIGHT]
+def box(width: int, height: int) -> tuple[int, int, int, int]:
+    """BOX in pixels."""
     x0, y0, x1, y1 = BOX
+    return round(x0 * width), round(y0 * height), round(x1 * width), round(y1 * height)
+
+
+def scene(index: int, texture: np.ndarray) -> av.VideoFrame:
+    """A soft texture that moves, with a bright square to be tracked, and the number below.
+
+    texture: uint8 [H * 3 / 2, W * 2], of a picture of W x H.
+    """
+    height, width = texture.shape[0] * 2 // 3, texture.shape[1] // 2
+    at = index * width // COUNT
+    pixels = np.ascontiguousarray(texture[:, at : at + width])
+    luma = pixels[:height]
+    x0, y0, x1, y1 = box(width, height)
     luma[y0:y1, x0:x1] = 225
-    block = WIDTH // BITS
+    block = width // BITS
     for bit in range(BITS):
-        luma[HEIGHT - 240 :, bit * block : (bit + 1) * block] = 235 if index >> bit & 1 else 16
-    pixels[HEIGHT:] = 128
+        shade = 235 if index >> bit & 1 else 16
+        luma[round(height * (1 - NUMBER)) :, bit * block : (bit + 1) * block] = shade
+    pixels[height:] = 128
     return av.VideoFrame.from_ndarray(pixels, "yuv420p")
 
 
 def number(luma: np.ndarray) -> int:
     """What `scene` has written. luma: uint8 [H, W], of any size."""
     height, width = luma.shape
-    row = round(height * (HEIGHT - 120) / HEIGHT)
+    row = round(height * (1 - NUMBER / 2))
     middles = [round((bit + 0.5) * width / BITS) for bit in range(BITS)]
     return sum(int(luma[row, middle] > 125) << bit for bit, middle in enumerate(middles))
 
 
-def encode() -> list[tuple[bytes, bool]]:
+def encode(width: int, height: int) -> list[tuple[bytes, bool]]:
     """All pictures, and whether each is a key frame."""
-    noise = np.random.default_rng(0).integers(0, 255, (HEIGHT * 3 // 2, WIDTH * 2), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (height * 3 // 2, width * 2), np.uint8)
     texture = cv2.normalize(cv2.GaussianBlur(noise, (31, 31), 0), None, 60, 180, cv2.NORM_MINMAX)  # type: ignore[call-overload]
     encoder, target = H264Encoder(), Target(BITRATE, BITRATE)
     pictures = []
@@ -99,6 +114,9 @@ class Encoded(MediaStreamTrack):
     def report(self, bitrate: int) -> None:
         """The rate is fixed."""
 
+    def lost(self, share: float) -> None:
+        """Likewise."""
+
     async def recv(self) -> "av.Packet[Any]":
         await asyncio.sleep(max(self._began + self._count / RATE - time.monotonic(), 0))
         index = self._index % COUNT
@@ -110,9 +128,9 @@ class Encoded(MediaStreamTrack):
         return packet
 
 
-async def run(url: str) -> None:
+async def run(url: str, width: int, height: int) -> None:
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    track = Encoded(encode())
+    track = Encoded(encode(width, height))
     transceiver = connection.addTransceiver(track, "sendrecv")
     capabilities = RTCRtpSender.getCapabilities("video").codecs
     transceiver.setCodecPreferences([c for c in capabilities if c.mimeType == "video/H264"])
@@ -125,9 +143,10 @@ async def run(url: str) -> None:
             now = time.monotonic()
             plane = picture.planes[0]
             luma = np.frombuffer(plane, np.uint8).reshape(picture.height, plane.line_size)
-            sent = track.sent.get(number(luma[:, : picture.width]))
+            index = number(luma[:, : picture.width])
+            sent = track.sent.get(index)
             if sent is not None:
-                print(json.dumps([now, now - sent]), flush=True)
+                print(json.dumps([now, now - sent, index, picture.opaque]), flush=True)
 
     tasks: list[asyncio.Task[None]] = []
     connection.on("track", lambda returned: tasks.append(asyncio.create_task(look(returned))))
@@ -143,8 +162,8 @@ async def run(url: str) -> None:
     async with asyncio.timeout(START_TIMEOUT):
         await opened.wait()
     channel.send(json.dumps({"type": "effect", "name": "blur"}))
-    box = {**dict(zip(("x0", "y0", "x1", "y1"), BOX, strict=True)), "object": None}
-    channel.send(json.dumps({"type": "box", **box}))
+    corners = dict(zip(("x0", "y0", "x1", "y1"), box(width, height), strict=True))
+    channel.send(json.dumps({"type": "box", **corners, "object": None}))
     await asyncio.sleep(3600)
 
 
@@ -155,7 +174,8 @@ def main() -> None:
         print("the client runs at the server's priority, so it is late too", file=sys.stderr)
     cv2.setNumThreads(1)
     patches.apply()
-    asyncio.run(run(sys.argv[1]))
+    width, height = map(int, sys.argv[2].split("x"))
+    asyncio.run(run(sys.argv[1], width, height))
 
 
 if __name__ == "__main__":

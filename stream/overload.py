@@ -1,14 +1,14 @@
 """When the machine cannot keep up: what is given up first, and when it comes back.
 
 Quality steps down in order: fewer masks, then a cheaper encoder and a lower bitrate, then a smaller
-picture, then fewer pictures. It comes back up the same way, more slowly, and waits longer each time
-that a step up did not hold. Pure: the times are the caller's.
+picture, then fewer pictures. It comes back up the same way, more slowly, and waits longer before a
+step up that did not hold the last time. Pure: the times are the caller's.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stream.limits import MASK_LATE
+from stream.limits import MASK_LATE, MAX_AGE
 
 PERIOD = 1 / 30
 """Seconds a picture may take when 30 come a second."""
@@ -22,16 +22,21 @@ FRESH = 0.060
 TOO_MANY_DROPS = 0.1
 """Share of the pictures that were passed over since the last was still at work."""
 
-DOWN_AFTER, UP_AFTER = 1.0, 5.0
-"""Seconds that overload, or room for more, must last; begun anew after each step. Where it is
-severe, the next step down does not wait for that: at 2560x1440 with one core of two taken away,
-seven steps took 14 s, in which pictures got up to 645 ms old."""
+DOWN_AFTER, UP_AFTER = 1.0, 3.0
+"""Seconds that overload, or room for more, must last; begun anew after each step. From the last
+step to the best it takes half a minute."""
 
-FOLLOW, FADE = 0.1, 0.8
-"""How far a quick piece of work moves an expected time, and what each skipped one leaves of it."""
+SEVERE_STEPS = 2
+"""Steps down at once where it is severe, and each second: what is measured then is of the new
+quality already. At 2560x1440 with one core of two taken away, one step in 2 s took 14 s, with
+pictures up to 645 ms old; one a second 10 s."""
+
+FOLLOW, FADE = 0.1, 0.95
+"""How far a quick piece of work moves an expected time, and what each skipped one leaves of it:
+with 0.8, two skipped ones were enough to send a picture that was 348 ms old in the end."""
 
 LONGEST_WAIT = 60.0
-"""Seconds before a step up, when the last ones did not hold."""
+"""Seconds before a step up that has failed again and again."""
 
 
 LONGEST_INTERVAL = MASK_LATE / 2
@@ -85,7 +90,7 @@ class Load:
 
     @property
     def is_severe(self) -> bool:
-        return self.age > 2 * TOO_OLD or self.dropped > self.arrived / 2 > 1
+        return self.age > 1.5 * TOO_OLD or self.dropped > self.arrived / 3 > 1
 
     @property
     def leaves_room(self) -> bool:
@@ -101,7 +106,8 @@ class Overload:
     _since: float | None = None
     """Since when the load has been too much (position may fall) or has left room."""
     _was_too_much: bool = False
-    _wait: float = UP_AFTER
+    _waits: dict[int, float] = field(default_factory=dict)
+    """Seconds before a step up to a position that did not hold before."""
     _went_up: float | None = None
 
     @property
@@ -115,26 +121,28 @@ class Overload:
         elif self._since is None or is_too_much != self._was_too_much:
             self._since, self._was_too_much = now, is_too_much
         elif is_too_much and now - self._since >= DOWN_AFTER:
-            self._step_down(now)
+            self._step_down(now, SEVERE_STEPS if load.is_severe else 1)
             if load.is_severe:
                 self._since = now
-        elif not is_too_much and now - self._since >= self._wait:
+        elif not is_too_much and now - self._since >= self._wait(self.position - 1):
             self._step_up(now)
         return self.level
 
-    def _step_down(self, now: float) -> None:
+    def _wait(self, position: int) -> float:
+        return self._waits.get(position, UP_AFTER)
+
+    def _step_down(self, now: float, steps: int) -> None:
         self._since = None
-        if self.position == len(LADDER) - 1:
-            return
-        if self._went_up is not None and now - self._went_up < 2 * self._wait:
-            self._wait = min(self._wait * 2, LONGEST_WAIT)
+        wait = self._wait(self.position)
+        if self._went_up is not None and now - self._went_up < 2 * wait:
+            self._waits[self.position] = min(wait * 2, LONGEST_WAIT)
         self._went_up = None
-        self.position += 1
+        self.position = min(self.position + steps, len(LADDER) - 1)
 
     def _step_up(self, now: float) -> None:
         self._since = now
-        if self._went_up is not None:
-            self._wait = max(self._wait / 2, UP_AFTER)  # the last step up has held
+        if self._went_up is not None:  # the last step up has held
+            self._waits[self.position] = max(self._wait(self.position) / 2, UP_AFTER)
         if self.position > 0:
             self.position -= 1
             self._went_up = now
@@ -159,11 +167,14 @@ class Ages:
 @dataclass(slots=True)
 class Expected:
     """How long the next piece of some work will take, in seconds, by those before: a machine that
-    has just become slow is believed at once, one that has become faster after a while."""
+    has just become slow is believed at once, one that has become faster after a while.
+
+    What takes longer than MAX_AGE counts as that: it is too long in any case."""
 
     seconds: float = 0.0
 
     def took(self, seconds: float) -> None:
+        seconds = min(seconds, MAX_AGE)
         self.seconds = max(seconds, self.seconds + FOLLOW * (seconds - self.seconds))
 
     def skipped(self) -> None:

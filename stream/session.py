@@ -5,33 +5,23 @@ tracker works on the newest picture whenever it is free.
 """
 
 import asyncio
-import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from fractions import Fraction
 
 import av
 
-from stream.compose import backgrounds, uploads
 from stream.compose.compositor import Compositor
-from stream.compose.effects import Stack, check_stack
-from stream.compose.uploads import Background, Uploads
+from stream.compose.effects import Stack
 from stream.egress.broadcast import Broadcast
 from stream.errors import Busy, LimitError, MediaError, SegstreamError
 from stream.fanout import Fanout
 from stream.frames import Frame, Masks
-from stream.limits import (
-    MAX_AGE,
-    MAX_COMMANDS,
-    MAX_OBJECTS,
-    MAX_SIDE,
-    MAX_VIEWERS,
-    RECENT_FRAMES,
-)
+from stream.limits import MAX_AGE, MAX_SIDE, MAX_VIEWERS, RECENT_FRAMES
 from stream.mailbox import Mailbox, MailboxClosedError
 from stream.messages import (
     Accepted,
@@ -50,28 +40,16 @@ from stream.messages import (
 from stream.meter import Meter
 from stream.metrics import FRAMES_DROPPED, STAGE_SECONDS
 from stream.overload import Expected
-from stream.prompts import Box, Point, Text
+from stream.session_effects import SessionEffects
+from stream.session_objects import Asker, SessionObjects
 from stream.settings import MAX_BITRATE
-from stream.track.words import PERSON, resolve
-from stream.worker.messages import AddPrompt, Command, Done, Failed, Report, Update
+from stream.worker.messages import Done, Failed, Report, Update
 from stream.worker.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
-MAX_NAMES = 4 * MAX_OBJECTS
-"""Of objects, those removed long ago included."""
-
 Listener = Callable[[av.AudioFrame, float], None]
 """Who is given the sound, and when it arrived."""
-
-Asker = Callable[[Event], None] | None
-"""Who is told the answer to a request."""
-
-ASKS_AGAIN = 5.0
-"""Seconds after the tracker lost everything, and between tries, until what nobody is there to ask
-for is asked for again."""
-
-NOTHING_TRACKED = Update(None, (), can_undo=False, received=0.0, commanded=False)
 
 
 class Session:
@@ -112,16 +90,10 @@ class Session:
         self._index = 0
         self._size = (0, 0)
         self._compositor = Compositor()
-        self._effects: asyncio.Queue[tuple[int | None, Stack, Asker]] = asyncio.Queue(MAX_COMMANDS)
-        self._uploads = Uploads()
-        self._object_ids = itertools.count(1)
-        self._tokens = itertools.count()
-        self._commands: dict[int, tuple[Accepted, Asker]] = {}
-        self._names: dict[int, str] = {}
-        self._standing: list[str] = []
-        self._asks_again: asyncio.TimerHandle | None = None
-        self._was_prompted = False
-        self._tracked = NOTHING_TRACKED
+        self._effects = SessionEffects(
+            id, self._compositor, pool, self._answer, self._on_effects_set
+        )
+        self._objects = SessionObjects(id, tracker, self._answer)
         self._meter = Meter()
         self._composing = Expected()
         self._has_complained = False
@@ -132,13 +104,14 @@ class Session:
     def start(self) -> None:
         self._tracker.open(self.id, self._report)
         self._begin(self._composite())
-        self._begin(self._set_effects())
+        self._begin(self._effects.run())
         self.broadcast.start()
 
     async def close(self) -> None:
         """End all work; what waits is dropped."""
         self.has_ended = True
         self._tracker.close(self.id)
+        self._objects.close()
         self._arrived.close()
         self._viewers.close()
         self._encoding.close()
@@ -236,79 +209,22 @@ class Session:
         """
         try:
             match request:
-                case AddPoint(x, y, positive, object_id):
-                    self._was_prompted = True
+                case AddPoint() | AddBox():
                     self._return_to(seen)
-                    id = next(self._object_ids) if object_id is None else object_id
-                    prompt = AddPrompt(Point(id, x, y, positive), object_id is None, seen)
-                    self._command(Accepted(number, id), prompt, asker)
-                case AddBox(x0, y0, x1, y1, object_id):
-                    self._was_prompted = True
-                    self._return_to(seen)
-                    id = next(self._object_ids) if object_id is None else object_id
-                    prompt = AddPrompt(Box(id, x0, y0, x1, y1), object_id is None, seen)
-                    self._command(Accepted(number, id), prompt, asker)
+                    self._objects.point_at(number, request, seen, asker)
                 case AddText(word):
-                    self._ask_for(number, word, asker)
+                    self._objects.ask_for(number, word, asker)
                 case RemoveObject() | Undo() | Reset():
-                    self._standing.clear()  # somebody decides what there is to be
-                    self._command(Accepted(number), request, asker)
+                    self._objects.change(number, request, asker)
                 case SetEffect(effect, more):
-                    self._effects.put_nowait((number, (effect, *more), asker))
-        except asyncio.QueueFull:
-            error = LimitError(f"{MAX_COMMANDS} effects wait already; try again in a moment")
-            self._answer(asker, Rejected(number, error))
+                    self._effects.ask_for(number, (effect, *more), asker)
         except SegstreamError as error:
             self._answer(asker, Rejected(number, error))
-
-    def _ask_for(self, number: int | None, word: str, asker: Asker = None) -> None:
-        """Raises PromptError for a word that the model does not know, with those that it does,
-        unless there is a detector for any phrase."""
-        word = resolve(word, self.words, self._tracker.phrases)
-        self._was_prompted = True
-        if number is None and word not in self._standing:
-            self._standing.append(word)
-        id = next(self._object_ids)
-        self._names[id] = word
-        while len(self._names) > MAX_NAMES:
-            del self._names[next(iter(self._names))]
-        try:
-            self._command(Accepted(number, id), AddPrompt(Text(id, word), new=True), asker)
-        except SegstreamError:
-            self._ask_later()
-            raise
-
-    def _find_person(self) -> None:
-        """Whoever hides the background without having pointed at anything means himself. Nobody
-        has asked for this, so when it is refused that ends nothing: all stays hidden."""
-        if self._was_prompted or not (PERSON in self.words or self.phrases):
-            return
-        try:
-            self._ask_for(None, PERSON)
-        except SegstreamError as error:
-            self._was_prompted = False
-            self._tell(Rejected(None, error))
-
-    def _ask_later(self) -> None:
-        """A camera's word, and the person before a background, were asked for by nobody who could
-        do so again when the tracker has lost everything; all would stay hidden for ever."""
-        if self._standing and self._asks_again is None:
-            self._asks_again = self._loop.call_later(ASKS_AGAIN, self._ask_again)
-
-    def _ask_again(self) -> None:
-        self._asks_again = None
-        if self.has_ended or self._tracked.masks is not None:
-            return
-        try:
-            for word in self._standing:
-                self._ask_for(None, word)
-        except SegstreamError as error:
-            log.warning("session %s: %s; its words are asked for again", self.id, error)
 
     def _return_to(self, seen: int | None) -> None:
         """Let the first prompt find the picture it was made on: while nothing is tracked, the
         tracker keeps no frames of its own."""
-        if self._tracked.masks is None:
+        if self._objects.tracked.masks is None:
             for frame in self._recent:
                 if frame.index == seen:
                     self._tracker.submit(self.id, frame)
@@ -334,7 +250,7 @@ class Session:
         return self._index
 
     def background_names(self) -> tuple[str, ...]:
-        return (*backgrounds.names(), *self._uploads.kept)
+        return self._effects.background_names()
 
     async def begin_with(self, stack: Stack, words: Sequence[str] = ()) -> None:
         """Set the effects from the first picture on, and ask for objects by words; without any, an
@@ -342,30 +258,29 @@ class Session:
 
         Raises EffectError, LimitError, MediaError, PromptError.
         """
-        await self._loop.run_in_executor(self._pool, self._set_stack, stack, {})
+        await self._effects.show(stack)
         self.tell_state()
         for word in words:
-            self._ask_for(None, word)
-        if any(effect.hides_background for effect in stack):
-            self._find_person()
+            self._objects.ask_for(None, word)
+        if self._effects.hides_background:
+            self._objects.find_person()
 
     async def add_background(self, data: bytes) -> str:
         """Keep an uploaded picture or video and return the name that effects call it by.
 
         Raises MediaError, LimitError.
         """
-        return self._uploads.add(await self._loop.run_in_executor(self._pool, uploads.decode, data))
+        return await self._effects.add_background(data)
 
     @property
     def effects(self) -> Stack:
-        return self._compositor.effects
+        return self._effects.stack
 
     @property
     def state(self) -> State:
         first, *more = self.effects
-        return State(
-            self._tracked.sightings, first, self._tracked.can_undo, self._names, tuple(more)
-        )
+        names, tracked = self._objects.names, self._objects.tracked
+        return State(tracked.sightings, first, tracked.can_undo, names, tuple(more))
 
     def tell_state(self) -> None:
         self._tell(self.state)
@@ -404,28 +319,20 @@ class Session:
         else:
             asker(event)
 
-    def _command(self, answer: Accepted, command: Command, asker: Asker = None) -> None:
-        token = next(self._tokens)
-        self._tracker.command(self.id, token, command)
-        self._commands[token] = answer, asker
-
     def _report(self, report: Report) -> None:
         """Called on a thread of the tracker's."""
         self._loop.call_soon_threadsafe(self._on_report, report)
 
     def _on_report(self, report: Report) -> None:
         match report:
-            case Done(token, error):
-                answer, asker = self._commands.pop(token)
-                rejected = error and Rejected(answer.number, error)
-                self._answer(asker, rejected or answer)
+            case Done():
+                self._objects.done(report)
             case Failed(error):
                 self._tell(Rejected(None, error))
-                self._ask_later()
+                self._objects.ask_later()
             case Update():
-                before, self._tracked = self._tracked, report
-                self._meter.tracked += report.received != before.received
-                if report.commanded or _looks(report) != _looks(before):
+                self._meter.tracked += report.received != self._objects.tracked.received
+                if self._objects.found(report):
                     self.tell_state()
 
     async def _composite(self) -> None:
@@ -464,7 +371,7 @@ class Session:
         if not len(self.broadcast) or len(self._viewers):
             return False
         age = now - frame.received
-        if age + self._composing.seconds + self.broadcast.expected <= MAX_AGE:
+        if age + self._composing.seconds + self.broadcast.expected(frame.picture) <= MAX_AGE:
             return False
         self._composing.skipped()
         self.broadcast.skip()
@@ -472,47 +379,19 @@ class Session:
 
     def _masks_for(self, frame: Frame) -> tuple[Masks | None, float]:
         """The newest masks, and how many seconds older than the frame their picture is."""
-        masks, age = self._tracked.masks, max(frame.received - self._tracked.received, 0.0)
-        if masks is not None:
+        tracked = self._objects.tracked
+        age = max(frame.received - tracked.received, 0.0)
+        if tracked.masks is not None:
             self._meter.mask_ages.append(age)
-        return masks, age
+        return tracked.masks, age
 
-    async def _set_effects(self) -> None:
-        while True:
-            number, stack, asker = await self._effects.get()
-            names = ", ".join(str(effect.name) for effect in stack)
-            try:
-                await self._loop.run_in_executor(
-                    self._pool, self._set_stack, stack, dict(self._uploads.kept)
-                )
-            except SegstreamError as error:
-                self._answer(asker, Rejected(number, error))
-            except Exception:
-                log.exception("session %s: effect %s could not be set", self.id, names)
-                failed = SegstreamError(f"effect {names} could not be set")
-                self._answer(asker, Rejected(number, failed))
-            else:
-                self._answer(asker, Accepted(number))
-                self.tell_state()
-                if any(effect.hides_background for effect in stack):
-                    self._find_person()
-
-    def _set_stack(self, stack: Stack, kept: Mapping[str, Background]) -> None:
-        check_stack(stack)
-        used = self._uploads.choose(stack, kept)
-        self._compositor.set_effects(stack, used)
-        self._uploads.use(used)
+    def _on_effects_set(self) -> None:
+        self.tell_state()
+        if self._effects.hides_background:
+            self._objects.find_person()
 
     def _complain(self, error: SegstreamError) -> None:
         """Tell an error that would come with every picture, once a second."""
         if not self._has_complained:
             self._has_complained = True
             self._tell(Rejected(None, error))
-
-
-def _looks(update: Update) -> tuple[object, ...]:
-    """What the page shows of an update; areas change with every picture and are left out."""
-    return (
-        update.can_undo,
-        *((sighting.object_id, sighting.visible) for sighting in update.sightings),
-    )

@@ -17,6 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from camera_server import Http
     from rtsp_camera import Camera
+    from session_stage import Stage
     from supervisor_bench import Bench
 
     from stream.settings import Settings
@@ -70,6 +71,15 @@ def recorder(tmp_path: Path) -> "Iterator[Camera]":
     recorder.start()
     yield recorder
     recorder.kill()
+
+
+@pytest.fixture
+async def stage() -> "AsyncIterator[Stage]":
+    """A session without network."""
+    from session_stage import staged
+
+    async with staged() as stage:
+        yield stage
 
 
 @pytest.fixture

@@ -95,7 +95,7 @@ async def test_who_guesses_slows_the_stream_but_makes_nobody_too_slow_for_it() -
     assert broadcast.target.bitrate == 4_000_000, "the cap: nobody else watches"
     browser = broadcast.join("H264")
     browser._joined -= RAMP
-    browser.estimate = 1_000_000
+    browser.told(1_000_000)
     assert broadcast.target.bitrate == 900_000, "though it is less than a quarter of 6 Mbit/s"
     target.estimate = 500_000
     assert broadcast.target.bitrate == 450_000
@@ -108,12 +108,12 @@ async def test_who_joins_lowers_nobodys_bitrate_while_its_estimate_rises() -> No
     broadcast = Watched().broadcast
     first = broadcast.join("H264")
     assert broadcast.target.bitrate == START * HEADROOM
-    first.estimate = 4_200_000
+    first.told(4_200_000)
     assert broadcast.target.bitrate == int(4_200_000 * HEADROOM), "there is nobody else to go by"
     first._joined -= RAMP
     second = broadcast.join("H264")
     for estimate in (START, 800_000, 1_500_000):
-        second.estimate = estimate
+        second.told(estimate)
         assert broadcast.target.bitrate == int(4_200_000 * HEADROOM)
     second.offer(sent(True), broadcast.target.bitrate)
     for _ in range(3):
@@ -121,6 +121,33 @@ async def test_who_joins_lowers_nobodys_bitrate_while_its_estimate_rises() -> No
     assert second.dropped == 0, "its estimate rises with what it gets"
     second._joined -= RAMP
     assert broadcast.target.bitrate == int(1_500_000 * HEADROOM)
+    await broadcast.close()
+
+
+async def test_who_tells_no_estimate_is_judged_by_what_it_loses() -> None:
+    broadcast = Watched().broadcast
+    browser = broadcast.join("H264")
+    browser.told(4_200_000)
+    silent = broadcast.join("H264")
+    for viewer in (browser, silent):
+        viewer._joined -= RAMP
+    full = broadcast.target.bitrate
+
+    def reports(lost: float, count: int) -> int:
+        for _ in range(count):
+            silent.lost(lost, broadcast.target.bitrate, broadcast.cap)
+        return broadcast.target.bitrate
+
+    assert reports(0.0, 1) > full, "it does not hold others at the first guess"
+    full = int(4_200_000 * HEADROOM)
+    assert reports(0.0, 100) == full
+    assert silent.estimate <= broadcast.cap / HEADROOM + 1
+    assert reports(0.05, 100) == full, "a little is lost by wireless networks anyway"
+    assert full / 2 < reports(0.3, 3) < full * 0.8
+    assert reports(0.3, 30) == full, "who carries next to nothing is out of reach"
+    assert silent.estimate < full / 4
+    silent.told(2_000_000)
+    assert reports(0.5, 10) == 2_000_000 * HEADROOM, "what it says itself counts from then on"
     await broadcast.close()
 
 
@@ -274,10 +301,32 @@ async def test_a_picture_that_would_be_too_old_when_it_is_encoded_is_left_out(
     await watched.show(1, late=MAX_AGE - 0.1)
     assert watched.broadcast.drops.late == 1
     assert watched.broadcast.encoding.seconds == pytest.approx(0.2 * FADE)
-    watched.broadcast.encoding.seconds = 10.0
+    watched.broadcast.encoding.took(10.0)
     await watched.show(30)
     assert watched.broadcast.encoded > 5, "it is tried again, for the time may have been wrong"
     assert watched.shown(viewer)[0] == 0
+    await watched.broadcast.close()
+
+
+async def test_a_keyframe_or_a_new_encoder_is_expected_to_take_twice_as_long() -> None:
+    watched = Watched()
+    watched.broadcast.start()
+    viewer, picture = watched.watch("H264"), moving_frame(0, 160, 120).picture
+    await watched.show(2)
+    watched.broadcast.encoding.seconds = 0.1
+    viewer.sending.seconds = 0.01
+    assert watched.broadcast.expected(picture) == pytest.approx(0.11)
+    small = moving_frame(0, 80, 60).picture
+    assert watched.broadcast.expected(small) == pytest.approx(0.21), "of another size"
+    watched.broadcast.quality = replace(watched.broadcast.quality, fast=True)
+    assert watched.broadcast.expected(picture) == pytest.approx(0.21), "another preset"
+    watched.broadcast.quality = replace(watched.broadcast.quality, fast=False)
+    viewer.want_keyframe()
+    assert watched.broadcast.expected(picture) == pytest.approx(0.11), "not yet"
+    watched.broadcast._codecs["H264"].keyframe_at = float("-inf")
+    assert watched.broadcast.expected(picture) == pytest.approx(0.21)
+    await watched.show(1, late=MAX_AGE - 0.15)
+    assert watched.broadcast.drops.late == 1, "it would be too old"
     await watched.broadcast.close()
 
 
@@ -290,6 +339,9 @@ async def test_a_picture_that_cannot_be_encoded_stops_nothing() -> None:
     class Broken:
         def encode(self, *_: object) -> None:
             raise ValueError("broken")
+
+        def goes_on(self, *_: object) -> bool:
+            return True
 
     watched.broadcast._codecs["VP8"].encoder = Broken()  # type: ignore[assignment]
     watched.broadcast._codecs["VP8"].keyframe_at = float("-inf")

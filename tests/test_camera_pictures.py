@@ -94,15 +94,29 @@ async def test_a_slow_viewer_of_motion_jpeg_gets_new_pictures(http: Http, tmp_pa
 
 async def test_motion_jpeg_leaves_out_what_is_too_old() -> None:
     frames: Mailbox[Frame] = Mailbox()
-    new = moving_frame(0)
-    old = replace(new, received=new.received - MAX_AGE - 0.1)
-    frames.put(old)
-    waiting = asyncio.create_task(mjpeg._next(frames, None))  # type: ignore[arg-type]
+    late = MAX_AGE + 0.1
+    frames.put(replace(moving_frame(0), received=time.monotonic() - late))
+    at_latest = asyncio.get_running_loop().time() + 0.5
+    waiting = asyncio.create_task(mjpeg._next(frames, None, at_latest))  # type: ignore[arg-type]
     await asyncio.sleep(0.05)
     assert not waiting.done()
     frames.put(moving_frame(1))
     async with asyncio.timeout(5):
         assert (await waiting).index == 1
+
+
+async def test_motion_jpeg_of_a_machine_that_is_always_late_shows_one_picture_a_second() -> None:
+    frames: Mailbox[Frame] = Mailbox()
+    began = asyncio.get_running_loop().time()
+    waiting = asyncio.create_task(mjpeg._next(frames, None, began + 0.5))  # type: ignore[arg-type]
+    for index in range(100):
+        frames.put(replace(moving_frame(index), received=time.monotonic() - MAX_AGE - 0.1))
+        await asyncio.sleep(0.02)
+        if waiting.done():
+            break
+    assert waiting.done()
+    assert asyncio.get_running_loop().time() - began >= 0.5
+    assert (await waiting).index == index, "the newest that there is"
 
 
 def times(path: Path) -> list[float]:

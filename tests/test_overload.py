@@ -19,7 +19,7 @@ from stream.overload import (
 )
 
 CALM = Load(age=0.02, encode=0.005, arrived=30, dropped=0)
-BUSY = Load(age=TOO_OLD * 2, encode=0.02, arrived=30, dropped=0)
+BUSY = Load(age=TOO_OLD * 1.2, encode=0.02, arrived=30, dropped=0)
 BETWEEN = Load(age=0.08, encode=0.02, arrived=30, dropped=2)
 
 
@@ -55,20 +55,23 @@ def test_masks_of_every_step_are_young_enough_to_be_believed() -> None:
         assert Evidence({1: Extent(0.2, at_border=False)}, 0, oldest, reaches=True).is_usable
 
 
-def test_a_severe_overload_steps_down_twice_as_fast() -> None:
+def test_a_severe_overload_steps_down_four_times_as_fast() -> None:
     slow, fast = Overload(), Overload()
-    severe = Load(age=TOO_OLD * 2.1, encode=0.02, arrived=30, dropped=0)
-    for second in range(7):
+    severe = Load(age=TOO_OLD * 1.6, encode=0.02, arrived=30, dropped=0)
+    for second in range(4):
         slow.look(BUSY, second)
         fast.look(severe, second)
-    assert (slow.position, fast.position) == (3, 6)
+    assert (slow.position, fast.position) == (2, 6)
     dropping = Overload()
-    for second in range(7):
-        dropping.look(Load(age=0.02, encode=0.02, arrived=30, dropped=16), second)
+    for second in range(4):
+        dropping.look(Load(age=0.02, encode=0.02, arrived=30, dropped=11), second)
     assert dropping.position == 6
-    fast.look(CALM, 7)
-    fast.look(severe, 8)
+    fast.look(CALM, 4)
+    fast.look(severe, 5)
     assert fast.position == 6, "one bad look after a good one changes nothing"
+    for second in range(6, 12):
+        fast.look(severe, second)
+    assert fast.position == len(LADDER) - 1
 
 
 def test_calm_changes_nothing_and_one_bad_look_neither() -> None:
@@ -101,6 +104,24 @@ def test_it_comes_back_up_more_slowly() -> None:
     assert set(positions) == {down}
     positions = feed(overload, CALM, 68, UP_AFTER * (down + 2))
     assert positions[-1] == 0
+
+
+def test_from_the_last_step_to_the_best_it_takes_half_a_minute() -> None:
+    overload = Overload(position=len(LADDER) - 1)
+    assert feed(overload, CALM, 0, 30)[-1] == 0
+    assert feed(Overload(position=len(LADDER) - 1), CALM, 0, 20)[-1] > 0
+
+
+def test_a_step_that_did_not_hold_does_not_slow_down_the_others() -> None:
+    overload, now = Overload(position=6), 0.0
+    while overload._wait(5) < LONGEST_WAIT:  # a load that lets it come up to the sixth step only
+        overload.look(BUSY if overload.position < 6 else CALM, now)
+        now += 1
+    began = now
+    while overload.position > 0:
+        overload.look(CALM, now)
+        now += 1
+    assert now - began < LONGEST_WAIT + 6 * (UP_AFTER + 1)
 
 
 def test_a_step_up_that_does_not_hold_is_tried_less_and_less_often() -> None:

@@ -6,9 +6,11 @@ import re
 import struct
 import threading
 import tomllib
+from collections.abc import Iterable
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -31,8 +33,11 @@ from aiortc.rtcrtpreceiver import NackGenerator, RemoteStreamTrack
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     RTCP_PSFB_PLI,
+    RTP_HISTORY_SIZE,
     HeaderExtensions,
     RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpRrPacket,
     RtpPacket,
     is_rtcp,
     pack_remb_fci,
@@ -46,8 +51,22 @@ from stream.ingest.payload import begins_picture, is_keyframe
 from stream.limits import MAX_ENCODED, MAX_ENCODED_AGE, MAX_WAITING_PICTURES
 from stream.server import patches
 from stream.server.answer import START_KBPS, with_start_bitrate
-from stream.server.patches import addresses, decoding, jitter, playout, sending, tracks
-from stream.server.patches.retransmission import Nacks
+from stream.server.patches import (
+    addresses,
+    decoding,
+    jitter,
+    playout,
+    round_trip,
+    sending,
+    tracks,
+)
+from stream.server.patches.retransmission import (
+    MOST_REQUESTS,
+    REMEMBERED,
+    SHORTEST,
+    Nacks,
+    Requests,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -211,14 +230,100 @@ def test_sound_that_comes_twice_or_too_late_is_left_out() -> None:
 
 def test_aiortc_asks_once_for_a_missing_packet() -> None:
     now = 0.0
-    ours, theirs = Nacks(lambda: now), NackGenerator()
+    ours, theirs = Nacks(), NackGenerator()
     asked = []
     for number in (0, 2, 3, 4, 5, 6, 1, 7):
         now += 0.02
-        asked.append(ours.add(rtp(number, 3000, False)))
+        ours.came(number, now, round_trip=0.03)
+        asked.append(list(ours.ask(now, round_trip=0.03)))
         theirs_asks = theirs.add(rtp(number, 3000, False))
         assert theirs_asks == (number == 2), "the patch can go when it asks again"
-    assert asked == [False, True, False, True, False, True, False, False]
+    assert asked == [[], [1], [], [1], [1], [1], [], []]
+
+
+def feed(
+    nacks: Nacks, numbers: Iterable[int], begin: float, apart: float, away: float
+) -> list[int]:
+    """Packets that come `apart` seconds from each other; what is asked for."""
+    asked: list[int] = []
+    for at, number in enumerate(numbers):
+        nacks.came(number % 2**16, begin + at * apart, away)
+        asked += nacks.ask(begin + at * apart, away)
+    return asked
+
+
+@pytest.mark.parametrize("away", [0.002, 0.02, 0.1])
+def test_a_packet_is_asked_for_again_after_a_round_trip(away: float) -> None:
+    nacks = Nacks()
+    assert feed(nacks, [65_534, 1], 0.0, 0.001, away) == [65_535, 0]
+    assert nacks.next == pytest.approx(0.001 + max(away, SHORTEST))
+    assert not nacks.ask(0.001 + max(away, SHORTEST) * 0.99, away)
+    assert nacks.ask(0.0011 + max(away, SHORTEST), away) == [65_535, 0]
+    times = sum(bool(nacks.ask(0.1 + at / 1000, away)) for at in range(1000))
+    assert 1 <= times <= MOST_REQUESTS - 2
+    assert nacks.next is None, "nothing waits for it any more"
+
+
+def test_what_is_only_out_of_order_is_asked_for_once_and_then_no_more() -> None:
+    nacks = Nacks()
+    swapped = [number ^ 1 for number in range(400)]  # 1, 0, 3, 2, …
+    assert feed(nacks, swapped[:2], 0.0, 0.004, 0.04) == []
+    assert feed(nacks, swapped[2:4], 0.1, 0.004, 0.04) == [2], "nobody could know"
+    assert feed(nacks, swapped[4:], 0.2, 0.004, 0.04) == []
+    later = 0.2 + 400 * 0.004
+    # A packet that is really lost is asked for a moment later, and at once when all is in order.
+    assert feed(nacks, range(401, 410), later, 0.001, 0.04) == [400]
+    nacks.came(400, later + 0.06, 0.04)
+    assert feed(nacks, [411], later + REMEMBERED + 1, 0.001, 0.04) == [410]
+
+
+def test_no_more_is_asked_for_than_the_sender_remembers() -> None:
+    nacks = Nacks()
+    assert len(feed(nacks, [0, 5000], 0.0, 0.01, 0.04)) == RTP_HISTORY_SIZE
+    assert len(feed(nacks, [5000 + RTP_HISTORY_SIZE], 1.0, 0.01, 0.04)) == RTP_HISTORY_SIZE - 1
+
+
+async def test_packets_are_asked_for_again_while_none_come() -> None:
+    sent: list[list[int]] = []
+
+    class Receiver:
+        async def _send_rtcp_nack(self, stream: int, lost: list[int]) -> None:
+            assert stream == 0
+            sent.append(lost)
+
+    requests = Requests(Receiver(), lambda: 0.01)
+    assert not requests.add(rtp(0, 3000, False))
+    assert requests.add(rtp(2, 3000, False))
+    assert requests.missing == [1], "which aiortc asks for itself"
+    await eventually(lambda: sent[:2] == [[1], [1]])
+    assert not requests.add(rtp(1, 3000, False))
+    await asyncio.sleep(0.05)
+    count = len(sent)
+    await asyncio.sleep(0.05)
+    assert len(sent) == count
+
+
+async def test_how_far_away_a_peer_is_which_aioice_does_not_say() -> None:
+    ours, theirs = ice.Connection(ice_controlling=False), ice.Connection(ice_controlling=True)
+    try:
+        for connection, other in ((ours, theirs), (theirs, ours)):
+            await connection.gather_candidates()
+            for candidate in connection.local_candidates:
+                await other.add_remote_candidate(candidate)
+            await other.add_remote_candidate(None)
+            other.remote_username = connection.local_username
+            other.remote_password = connection.local_password
+        transport = SimpleNamespace(transport=SimpleNamespace(_connection=ours))
+        assert round_trip.seconds(transport) is None
+        async with asyncio.timeout(10):
+            await asyncio.gather(ours.connect(), theirs.connect())
+        known = round_trip.seconds(transport)
+        assert known is not None
+        assert 0 < known < 0.5
+        assert not hasattr(ours, "round_trip_time"), "the patch can go when aioice says it"
+    finally:
+        await ours.close()
+        await theirs.close()
 
 
 def test_pictures_that_one_packet_completes_keep_their_distance_in_time() -> None:
@@ -317,6 +422,9 @@ async def test_a_sender_tells_its_track_what_it_learns() -> None:
         def report(self, bitrate: int) -> None:
             told.append(bitrate)
 
+        def lost(self, share: float) -> None:
+            told.append(share)
+
         async def recv(self) -> Any:
             await asyncio.sleep(0.01)
             packet: Any = av.Packet(b"\x00\x00\x00\x01\x65\x88")
@@ -339,13 +447,17 @@ async def test_a_sender_tells_its_track_what_it_learns() -> None:
         remb = RtcpPsfbPacket(
             fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(4_000_000, [sender._ssrc])
         )
-        for packet in (pli, remb):
+        reports = [
+            RtcpReceiverInfo(ssrc, lost, 0, 0, 0, 0, 0)
+            for ssrc, lost in ((sender._ssrc, 64), (sender._ssrc ^ 1, 128))
+        ]
+        for packet in (pli, remb, RtcpRrPacket(ssrc=1, reports=reports)):
             await sender._handle_rtcp_packet(packet)
         await sending_peer.close()
         await receiving_peer.close()
         # The patch can go when a track is told without it.
         assert [each for each in told if each != "keyframe"] == (
-            ["VP8", pytest.approx(4_000_000, rel=0.01)] if feeds else []
+            ["VP8", pytest.approx(4_000_000, rel=0.01), 0.25] if feeds else []
         )
         assert ("keyframe" in told) == feeds
 

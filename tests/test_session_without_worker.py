@@ -60,7 +60,7 @@ async def test_what_nobody_is_there_to_ask_for_is_asked_for_again(
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A camera's word and the person before a background; not what somebody has taken away."""
-    monkeypatch.setattr("stream.session.ASKS_AGAIN", 0.05)
+    monkeypatch.setattr("stream.session_objects.ASKS_AGAIN", 0.05)
     asked: list[AddPrompt] = []
     command, is_broken = supervisor.command, True
 

@@ -41,7 +41,7 @@ async def test_a_stack_keeps_no_more_alive_either(session: Session) -> None:
     for count in range(1, 4):
         shown.append(Effect("video", background=await session.add_background(data)))
         if count < 3:
-            session._set_stack(tuple(shown), dict(session._uploads.kept))
+            await session._effects.show(tuple(shown))
     with pytest.raises(LimitError, match="MiB decoded"):
-        session._set_stack(tuple(shown), dict(session._uploads.kept))
-    assert session._compositor.effects == tuple(shown[:2])
+        await session._effects.show(tuple(shown))
+    assert session.effects == tuple(shown[:2])

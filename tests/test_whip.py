@@ -231,7 +231,7 @@ async def test_the_effect_is_on_the_first_picture_already(http: Http) -> None:
     assert is_near(pixel(viewer.pictures[0], 0.05, 0.05), GREEN), "the room is never seen"
     await viewer.until(lambda: is_near(pixel(viewer.pictures[-1], 0.45, 0.5), (230, 230, 60)))
     assert is_near(pixel(viewer.pictures[-1], 0.05, 0.05), GREEN)
-    assert peers(http).session("studio")._names == {1: "person"}
+    assert peers(http).session("studio").state.names == {1: "person"}
     await publisher.close()
     await viewer.close()
 
@@ -275,7 +275,7 @@ async def test_who_switches_effects_needs_the_token(guarded: Http, sdp: str) -> 
 async def test_words_are_asked_for(http: Http, sdp: str) -> None:
     response = await http.post("/whip?session=zoo&text=cat&text=person", data=sdp, headers=SDP)
     assert response.status == 201
-    assert peers(http).session("zoo")._names == {1: "cat", 2: "person"}
+    assert peers(http).session("zoo").state.names == {1: "cat", 2: "person"}
 
 
 async def test_candidates_that_come_late_connect(http: Http) -> None:

@@ -40,6 +40,19 @@ def held_back(guesses: Iterable[int], known: Iterable[int]) -> list[int]:
     return [guess if best is None else min(guess, best) for guess in guesses]
 
 
+LOSS_HIGH, LOSS_LOW, RISE = 0.10, 0.02, 1.05
+
+
+def after_loss(estimate: int, lost: float, cap: int) -> int:
+    """The next estimate for a receiver that tells no bitrate, by what it lost since the last, 0 to
+    1 (draft-ietf-rmcat-gcc-02 section 6). cap: what the stream can be encoded at."""
+    if lost > LOSS_HIGH:
+        return max(int(estimate * (1 - lost / 2)), 1)
+    if lost < LOSS_LOW:
+        return min(int(estimate * RISE), int(cap / HEADROOM) + 1)
+    return estimate
+
+
 class Budget:
     """What a viewer who is too slow for the stream may get: a bucket of bits that fills at its
     bitrate. Times in seconds, of any clock that only goes forward."""

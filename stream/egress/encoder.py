@@ -80,6 +80,10 @@ class Encoder(Protocol):
         Sizes may change from picture to picture. Raises av.FFmpegError.
         """
 
+    def goes_on(self, picture: av.VideoFrame, target: Target) -> bool:
+        """Whether a picture of this size can build on those before; else it takes a new encoder,
+        and is a keyframe."""
+
 
 def make(codec: str) -> Encoder:
     """codec: of CODECS."""
@@ -102,14 +106,12 @@ class _OneContext(ABC):
     def encode(
         self, picture: av.VideoFrame, pts: int, target: Target, keyframe: bool
     ) -> Encoded | None:
-        width, height = target.size(picture)
+        goes_on, (width, height) = self.goes_on(picture, target), target.size(picture)
         colours = Colours.of(picture) if self.TELLS_COLOURS else None
         to_bt601 = not self.TELLS_COLOURS
         picture = made_ready(picture, (width, height), self._reformatter, to_bt601)
         context = self._context
-        if context is not None and (context.width, context.height) != (width, height):
-            context = None
-        if context is None or colours != self._colours or self._is_outdated(target):
+        if context is None or colours != self._colours or not goes_on:
             context = self._open(width, height, target)
             if colours is not None:
                 colours.tell(context)
@@ -122,6 +124,14 @@ class _OneContext(ABC):
         data = b"".join(bytes(packet) for packet in packets)
         is_keyframe = any(packet.is_keyframe for packet in packets)
         return Encoded(data, is_keyframe, (width, height)) if data else None
+
+    def goes_on(self, picture: av.VideoFrame, target: Target) -> bool:
+        context = self._context
+        return (
+            context is not None
+            and (context.width, context.height) == target.size(picture)
+            and not self._is_outdated(target)
+        )
 
     @abstractmethod
     def _is_outdated(self, target: Target) -> bool: ...

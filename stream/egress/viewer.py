@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stream.egress.bitrate import HEADROOM, RAMP, START, Budget
+from stream.egress.bitrate import HEADROOM, RAMP, START, Budget, after_loss
 from stream.egress.encoder import Encoded
 from stream.frames import Frame
 from stream.limits import MAX_AGE, MAX_VIEWER_PICTURES
@@ -26,7 +26,7 @@ class Viewer:
     """What a viewer cannot take is dropped up to the next keyframe, which `ask` is called for;
     nobody else notices. All methods run on the event loop's thread.
 
-    estimate: bits per second that its network carries. guesses: it is not told by the receiver.
+    estimate: bits per second that its network carries. guesses: the receiver never tells it.
     joined: when, None: now. dropped: pictures that it lost, by being slow or while it waited for a
     keyframe. sending: how long handing the next one to the system will take.
     """
@@ -39,7 +39,9 @@ class Viewer:
         joined: float | None = None,
     ) -> None:
         self.codec = codec
-        self.guesses = guesses
+        self._guesses = guesses
+        self._is_told = False
+        self._has_reported = False
         self.estimate = START
         self.dropped = 0
         self.sent = 0
@@ -66,10 +68,31 @@ class Viewer:
             self._start_afresh(1)
             self._ask()
 
+    def told(self, bitrate: int) -> None:
+        """The receiver has told its estimate (REMB)."""
+        self._is_told = True
+        self.estimate = bitrate
+
+    def lost(self, share: float, bitrate: int, cap: int) -> None:
+        """The receiver has told what it lost since the last time, 0 to 1 (RTCP's receiver reports),
+        which counts when it tells no estimate. bitrate: what the stream is encoded at; cap: what it
+        can rise to."""
+        if self._is_told:
+            return
+        if not self._has_reported:  # begin where the stream is: nobody is to see somebody join
+            self._has_reported = True
+            self.estimate = max(self.estimate, round(bitrate / HEADROOM))
+        self.estimate = after_loss(self.estimate, share, cap)
+
+    def guesses(self, now: float | None = None) -> bool:
+        """Whether its estimate is not the receiver's own."""
+        now = time.monotonic() if now is None else now
+        return self._guesses or (not self._is_told and now - self._joined >= RAMP)
+
     def is_ramping(self, now: float | None = None) -> bool:
         """Whether its estimate says little yet; a guess begins where the stream is."""
         now = time.monotonic() if now is None else now
-        return not self.guesses and now - self._joined < RAMP
+        return not self._guesses and now - self._joined < RAMP
 
     def close(self) -> None:
         self._queue.close()

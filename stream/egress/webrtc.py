@@ -76,7 +76,12 @@ class VideoOutput(MediaStreamTrack):
 
     def report(self, bitrate: int) -> None:
         if self._viewer is not None:
-            self._viewer.estimate = bitrate
+            self._viewer.told(bitrate)
+
+    def lost(self, share: float) -> None:
+        if self._viewer is not None:
+            target = self._broadcast.target
+            self._viewer.lost(share, target.bitrate, target.cap)
 
     async def recv(self) -> "av.Packet[Any]":
         if self._last is not None and self._viewer is not None:

@@ -193,7 +193,7 @@ class Camera:
             self._trouble = str(event.error)[:200]
 
     async def _count(self) -> None:
-        steering = Steering(self.session)
+        steering = Steering(self.session, lambda: self._follower.dropped)
         while True:
             await asyncio.sleep(TICK)
             steering.look()

@@ -28,6 +28,10 @@ from stream.session import Session
 
 log = logging.getLogger(__name__)
 
+LONGEST_PAUSE = 1.0
+"""Seconds without a picture until one is sent that is too old: on a machine that is always late a
+viewer would see nothing at all."""
+
 LOOK_INTERVAL = 5.0
 """Seconds between two looks whether a viewer is still there, while there are no pictures: only what
 is sent would tell."""
@@ -81,9 +85,9 @@ async def _send(
     rate: int,
 ) -> None:
     loop, pool = asyncio.get_running_loop(), request.app[POOL]
-    due = loop.time()
+    due = shown = loop.time()
     while True:
-        frame = await _next(frames, request)
+        frame = await _next(frames, request, shown + LONGEST_PAUSE)
         # Half a picture early is in time, else 30 a second would become 15 for every 25.
         if loop.time() < due - 0.5 / rate:
             continue
@@ -92,6 +96,7 @@ async def _send(
         head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
         async with asyncio.timeout(READ_TIMEOUT):
             await response.write(head.encode() + data + b"\r\n")
+        shown = loop.time()
 
 
 def _bound_buffer(request: web.Request) -> None:
@@ -102,14 +107,19 @@ def _bound_buffer(request: web.Request) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, JPEG_BUFFER)
 
 
-async def _next(frames: Mailbox[Frame], request: web.Request) -> Frame:
-    """One that is not too old. Raises ConnectionResetError when the viewer has gone meanwhile."""
+async def _next(frames: Mailbox[Frame], request: web.Request, at_latest: float) -> Frame:
+    """One that is not too old; from the loop's time `at_latest` on, any. Raises
+    ConnectionResetError when the viewer has gone meanwhile."""
+    loop = asyncio.get_running_loop()
     while True:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_INTERVAL):
-                while time.monotonic() - (frame := await frames.get()).received > MAX_AGE:
+                while True:
+                    frame = await frames.get()
+                    is_new = time.monotonic() - frame.received <= MAX_AGE
+                    if is_new or loop.time() >= at_latest:
+                        return frame
                     FRAMES_DROPPED["viewer"].inc()
-                return frame
         if request.transport is None or request.transport.is_closing():
             raise ConnectionResetError
 

@@ -16,6 +16,7 @@ from stream.server import control
 from stream.server.answer import with_start_bitrate
 from stream.server.connection import Connection
 from stream.server.offer import Offer
+from stream.server.patches import decoding
 from stream.server.steering import Steering
 from stream.server.viewing import Viewing
 from stream.session import Session
@@ -44,7 +45,7 @@ class Peer:
         self._drains: list[asyncio.Task[None]] = []
         self.session = make_session(self._tell)
         self.connection = Connection(f"session {self.session.id}", network)
-        self._steering = Steering(self.session)
+        self._steering = Steering(self.session, self._undecoded)
         self._viewing: Viewing | None = None
 
     async def answer(
@@ -105,6 +106,9 @@ class Peer:
 
     async def _finish(self) -> None:
         await self.session.close()
+
+    def _undecoded(self) -> int:
+        return sum(map(decoding.dropped, self.connection.rtc.getReceivers()))
 
     def _each_second(self) -> None:
         self._steering.look()

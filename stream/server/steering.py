@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from stream.overload import Load, Overload
 from stream.session import Session
@@ -10,19 +11,24 @@ log = logging.getLogger(__name__)
 
 
 class Steering:
-    """`look` about once a second: measures, and sets the tracker's and the encoder's quality."""
+    """`look` about once a second: measures, and sets the tracker's and the encoder's quality.
 
-    def __init__(self, session: Session) -> None:
+    undecoded: how many pictures of its source the machine had no time to decode, in all.
+    """
+
+    def __init__(self, session: Session, undecoded: Callable[[], int]) -> None:
         self.overload = Overload()
         self._session = session
+        self._undecoded = undecoded
         self._received = 0
         self._dropped = 0
 
     def look(self) -> None:
         session, before = self._session, self.overload.position
         broadcast = session.broadcast
-        received = session.received
-        dropped = session.passed_over + broadcast.frames.dropped + broadcast.drops.late
+        undecoded = self._undecoded()
+        received = session.received + undecoded
+        dropped = undecoded + session.passed_over + broadcast.frames.dropped + broadcast.drops.late
         load = Load(
             age=broadcast.ages.take(),
             encode=broadcast.encode_ms / 1e3,

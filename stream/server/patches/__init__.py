@@ -3,10 +3,10 @@
 A test of each fails once the library does without it.
 """
 
-from stream.server.patches import addresses, decoding, jitter, playout, ports, tracks
+from stream.server.patches import addresses, decoding, jitter, playout, ports, round_trip, tracks
 
 
 def apply() -> None:
     """Change the libraries for the whole process; doing it again changes nothing."""
-    for patch in (addresses, decoding, jitter, playout, ports, tracks):
+    for patch in (addresses, decoding, jitter, playout, ports, round_trip, tracks):
         patch.apply()

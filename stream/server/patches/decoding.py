@@ -55,6 +55,12 @@ def init_bounded_receiver(self: Any, kind: str, transport: Any) -> None:
         self._RTCRtpReceiver__decoder_queue = EncodedPictures(self._RTCRtpReceiver__decoder_error)
 
 
+def dropped(receiver: RTCRtpReceiver) -> int:
+    """Pictures that its decoder had no time for, in all; 0 where it receives sound."""
+    waiting = receiver._RTCRtpReceiver__decoder_queue  # type: ignore[attr-defined]
+    return waiting.dropped if isinstance(waiting, EncodedPictures) else 0
+
+
 class EncodedPictures(queue.Queue[tuple[Any, JitterFrame] | None]):
     """Pictures that wait for the decoder. One too many, or one that has waited too long, and all
     are dropped up to the next keyframe, which is asked for: aiortc sends a PLI when

@@ -15,7 +15,8 @@ from aiortc.jitterbuffer import MAX_MISORDER, JitterFrame
 from stream.ingest.jitter_buffer import Counters, JitterBuffer, Packet, Picture
 from stream.ingest.payload import begins_picture, is_keyframe
 from stream.metrics import JITTER_BUFFER
-from stream.server.patches.retransmission import Nacks
+from stream.server.patches import round_trip
+from stream.server.patches.retransmission import Requests
 
 original_receive = RTCRtpReceiver.receive
 
@@ -30,7 +31,9 @@ async def receive(self: Any, parameters: Any) -> None:
         if not isinstance(buffer, VideoJitterBuffer):
             names = self._RTCRtpReceiver__codecs
             self._RTCRtpReceiver__jitter_buffer = VideoJitterBuffer(names)
-            self._RTCRtpReceiver__nack_generator = Nacks()
+            self._RTCRtpReceiver__nack_generator = Requests(
+                self, lambda: round_trip.seconds(self.transport)
+            )
     else:
         self._RTCRtpReceiver__jitter_buffer = AudioJitterBuffer()
     await original_receive(self, parameters)

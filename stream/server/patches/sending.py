@@ -1,6 +1,7 @@
 """aiortc 1.16 packs what a track has encoded itself, but keeps to itself what the track would have
-to know: the negotiated codec, the receiver's requests for keyframes (PLI, FIR) and its estimate of
-the bitrate (REMB). Its RTP timestamps have a random offset that only the last packet tells.
+to know: the negotiated codec, the receiver's requests for keyframes (PLI, FIR), its estimate of
+the bitrate (REMB) and what it lost (RR). Its RTP timestamps have a random offset that only the last
+packet tells.
 """
 
 from typing import Any, Protocol
@@ -8,6 +9,7 @@ from typing import Any, Protocol
 import av
 from aiortc import RTCRtpSender
 from aiortc.codecs import get_encoder
+from aiortc.rtp import RtcpRrPacket, RtcpSrPacket
 
 
 class Source(Protocol):
@@ -21,11 +23,14 @@ class Source(Protocol):
     def report(self, bitrate: int) -> None:
         """bitrate: bits per second, as the receiver estimates its network."""
 
+    def lost(self, share: float) -> None:
+        """share: of the packets since the receiver's last report, 0 to 1."""
+
 
 def feed(sender: RTCRtpSender, source: Source) -> None:
     """Make a sender of video tell its track what it learns. Call it before the answer is set."""
     patched: Any = sender
-    original = patched.send
+    original, original_handle = patched.send, patched._handle_rtcp_packet
 
     async def send(parameters: Any) -> None:
         codec = parameters.codecs[0]
@@ -34,7 +39,15 @@ def feed(sender: RTCRtpSender, source: Source) -> None:
             patched._RTCRtpSender__encoder = Packer(codec, source)
         await original(parameters)
 
+    async def handle_rtcp_packet(packet: Any) -> None:
+        if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+            for report in packet.reports:
+                if report.ssrc == patched._ssrc:
+                    source.lost(report.fraction_lost / 256)
+        await original_handle(packet)
+
     patched.send = send
+    patched._handle_rtcp_packet = handle_rtcp_packet
     patched._send_keyframe = source.want_keyframe
 
 

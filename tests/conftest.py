@@ -16,6 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from camera_server import Http
+    from rtsp_camera import Camera
     from session_stage import Stage
     from supervisor_bench import Bench
 
@@ -58,6 +59,18 @@ async def http(settings: "Settings") -> "AsyncIterator[Http]":
 
     async with serving(settings) as client:
         yield client
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> "Iterator[Camera]":
+    """GStreamer's RTSP server, which takes RECORD."""
+    from rtsp_camera import Camera, missing
+
+    assert not missing(), missing()
+    recorder = Camera(tmp_path)
+    recorder.start()
+    yield recorder
+    recorder.kill()
 
 
 @pytest.fixture

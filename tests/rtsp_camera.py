@@ -109,11 +109,13 @@ def write_clip(
     return path
 
 
-def write_talk(path: Path, *, sound: str = "aac", seconds: int = 30, late: float = 0.0) -> Path:
+def write_talk(
+    path: Path, *, sound: str = "aac", seconds: int = 30, late: float = 0.0, longer: float = 0.0
+) -> Path:
     """A dark picture that is white for 100 ms at each full second, when there is a beep as long.
 
     sound: its codec, mono, at 16 kHz, or for Opus 48. late: seconds of sound that are written after
-    the pictures they belong to, as by phones.
+    the pictures they belong to, as by phones. longer: seconds of sound after the last picture.
     """
     rate = 48_000 if sound == "libopus" else 16_000
     with av.open(str(path), "w") as container:
@@ -131,7 +133,7 @@ def write_talk(path: Path, *, sound: str = "aac", seconds: int = 30, late: float
             packets += [
                 (index / 30, packet) for packet in video.encode(picture.reformat(format="yuv420p"))
             ]
-        for index in range(seconds * 50):
+        for index in range(round((seconds + longer) * 50)):
             samples = rate // 50
             times = (np.arange(samples) + index * samples) / rate
             wave = np.sin(times * 2 * np.pi * 440) * 12_000 * (times % 1 < 0.1)
@@ -139,6 +141,7 @@ def write_talk(path: Path, *, sound: str = "aac", seconds: int = 30, late: float
             heard.sample_rate, heard.pts = rate, index * samples
             heard.time_base = Fraction(1, rate)
             packets += [(index / 50 + late, packet) for packet in audio.encode(heard)]
+        packets += [(seconds + longer + late, packet) for packet in audio.encode(None)]
         container.start_encoding()
         for _, packet in sorted(packets, key=lambda each: each[0]):
             container.mux_one(packet)

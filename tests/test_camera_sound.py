@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import json
 import mmap
 import time
@@ -133,6 +134,29 @@ async def test_a_film_that_is_played_again_overlaps_nothing(tmp_path: Path) -> N
     assert abs(heard.apart) < IN_STEP
     assert np.diff(heard.arrivals).min() > 0.005
     assert len(heard.arrivals) > 250
+
+
+@pytest.mark.parametrize("longer", [0.0, 0.7])
+@pytest.mark.parametrize("by", ["file", "http"])
+async def test_a_film_that_begins_anew_is_heard_from_end_to_end(
+    tmp_path: Path, by: str, longer: float
+) -> None:
+    """What comes after its last picture neither is cut off nor takes the next beginning's place."""
+    write_talk(tmp_path / "talk.mp4", seconds=2, longer=longer)
+    app = web.Application()
+    app.router.add_static("/", tmp_path)
+    async with TestServer(app) as server:
+        url = str(server.make_url("/talk.mp4")) if by == "http" else str(tmp_path / "talk.mp4")
+        heard = Heard(url)
+        await listen(heard, 7)
+    assert abs(heard.apart) < IN_STEP
+    begins = onsets(heard.flashes)[::2]  # there are two a round
+    found = [
+        sum(begin <= arrival + 0.01 < end for arrival in heard.arrivals)
+        for begin, end in itertools.pairwise(begins)
+    ]
+    print([f"{count * 0.02:.2f} s" for count in found])
+    assert found[1:] == pytest.approx([(2 + longer) * 50] * (len(found) - 1), abs=4)
 
 
 def sounds_of(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

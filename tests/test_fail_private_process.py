@@ -51,8 +51,8 @@ class SharpEngine(BrightEngine):
 
 
 MARGIN = 18
-"""Pixels off the object that its mask may be: a cell is 5, the matte looks another 10 around it, and
-until masks count as late what moves away leaves a trail of a few."""
+"""Pixels off the object that its mask may be: a cell is 5, the matte looks another 10 around it,
+and until masks count as late what moves away leaves a trail of a few."""
 
 GREY = 22
 """What a blur may leave of the squares' 100 codes of chroma: their mean, and how it varies near

@@ -246,7 +246,18 @@ def _file(order: Open, slots: Slots) -> Iterator[Timed]:
                     if sound is not None:
                         slots.hear(sound.due(pts))
                     end = pts + float(1 / file.format.rate)
+            if sound is not None:
+                end = max(end, _play_out(slots, sound.tail(pts), pts))
         base, is_first = end, False
+
+
+def _play_out(slots: Slots, tail: Iterable[tuple[list[Sound], float]], last: float) -> float:
+    """Tell what is heard after the last picture; returns its end."""
+    for sounds, wait in tail:
+        slots.hear(sounds)
+        time.sleep(wait)
+        last += wait
+    return last
 
 
 def _stream(order: Open, slots: Slots) -> Iterator[Timed]:
@@ -310,7 +321,7 @@ def _decode(
     if heard and is_paced and container.duration is not None:
         packets = sound_first(packets, stream)
     decoder, early, upright = SoundDecoder(), EarlySounds(), StreamUpright()
-    is_first = True
+    is_first, last = True, float("inf")
     for packet in packets:
         if packet.stream is not stream:
             sounds = decoder.sounds(cast(AudioPacket, packet))
@@ -335,6 +346,8 @@ def _decode(
             yield upright.turn(picture), pts
             if is_paced and pts is not None:
                 slots.hear(early.due(pts))
+                last = pts
+    _play_out(slots, early.tail(last), last)
 
 
 def _seconds(picture: Any) -> float | None:

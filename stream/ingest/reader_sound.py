@@ -28,6 +28,11 @@ EARLY = 0.5
 but few pictures a second."""
 
 
+LONGEST_TAIL = 1.0
+"""Seconds that a film's sound may go on after its last picture: by then no camera is called
+frozen."""
+
+
 class SoundDecoder:
     """Of one stream, from its first packet on."""
 
@@ -58,13 +63,19 @@ class SoundDecoder:
 
 
 class EarlySounds:
-    """Sound that waits for its picture; what does not fit pushes out the oldest."""
+    """Sound that waits for its picture; what does not fit pushes out the oldest.
+
+    end: of the newest, in seconds.
+    """
 
     def __init__(self) -> None:
+        self.end = float("-inf")
         self._held: deque[Sound] = deque(maxlen=MAX_EARLY_SOUND)
 
     def add(self, sounds: Iterable[Sound]) -> None:
-        self._held.extend(sounds)
+        for sound in sounds:
+            self._held.append(sound)
+            self.end = sound.pts + SOUND_SAMPLES / SOUND_RATE
 
     def reach(self, pts: float) -> bool:
         """Whether all is there that belongs to the picture of this time."""
@@ -74,6 +85,15 @@ class EarlySounds:
         """What may be told once the picture of this time was."""
         while self._held and self._held[0].pts <= pts + EARLY:
             yield self._held.popleft()
+
+    def tail(self, last: float) -> Iterator[tuple[list[Sound], float]]:
+        """What is heard after the last picture, told as `due` does; with how many seconds to wait
+        then. Only then a film may begin anew, or its beginning would be heard already."""
+        at, end = last, min(self.end, last + LONGEST_TAIL)
+        while at < end:
+            wait = min(EARLY / 2, end - at)
+            yield list(self.due(min(at, end - EARLY))), wait
+            at += wait
 
 
 class FilmSound:
@@ -92,12 +112,20 @@ class FilmSound:
 
     def due(self, pts: float) -> Iterator[Sound]:
         """As EarlySounds."""
-        for packet in islice(self._packets, PACKETS_AT_ONCE):
+        self._read(islice(self._packets, PACKETS_AT_ONCE), pts)
+        yield from self._early.due(pts)
+
+    def tail(self, last: float) -> Iterator[tuple[list[Sound], float]]:
+        """As EarlySounds."""
+        self._read(self._packets, last + LONGEST_TAIL)
+        yield from self._early.tail(last)
+
+    def _read(self, packets: Iterable[AudioPacket | None], pts: float) -> None:
+        for packet in packets:
             if packet is not None:
                 self._early.add(self._decoder.sounds(packet, self._later))
             if self._early.reach(pts):
                 break
-        yield from self._early.due(pts)
 
 
 def sound_first(

@@ -24,6 +24,7 @@ from stream.messages import AddText, Event, Rejected, Stats
 from stream.network import Network
 from stream.server import effects
 from stream.server.drain import Drain
+from stream.server.outlets import Outlets
 from stream.server.publications import Publications
 from stream.server.recorder import Recorder
 from stream.server.steering import Steering
@@ -52,8 +53,10 @@ class Camera:
         self.config = config
         # With a slash, so that no publisher can name its session like it (stream.server.whip).
         self.session = Session(f"camera/{config.name}", tracker, pool, max_bitrate=max_bitrate)
-        self.recorder = Recorder(self.session, records and records / config.name)
-        self.publications = Publications(f"camera {config.name}", self.session, network)
+        self.outlets = Outlets(
+            Recorder(self.session, records and records / config.name),
+            Publications(f"camera {config.name}", self.session, network),
+        )
         self._stats: Stats | None = None
         self._trouble = ""
         self._has_begun = False
@@ -78,12 +81,12 @@ class Camera:
             self.session.request(None, AddText(self.config.text))
         if self.config.record:
             try:
-                self.recorder.start()
+                self.outlets.recorder.start()
             except SegstreamError as error:
                 self._trouble = str(error)
         for publish in self.config.publish:
             try:
-                self.publications.add(target.read(publish, files=True))
+                self.outlets.publications.add(target.read(publish, files=True))
             except SegstreamError as error:
                 self._trouble = str(error)
                 log.error("camera %s: %s", self.config.name, error)
@@ -99,8 +102,7 @@ class Camera:
         for result in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(result, Exception):
                 log.error("camera %s failed", self.config.name, exc_info=result)
-        await self.publications.close()
-        await self.recorder.stop()
+        await self.outlets.close()
         await self.session.close()
 
     async def _follow(self) -> None:
@@ -173,8 +175,8 @@ class Camera:
             "effects": list(map(effect_fields.told, effects_shown)),
             "objects": len(self.session.state.objects),
             "trouble": self._trouble,
-            "recording": self.recorder.state(),
-            "publications": self.publications.states(),
+            "recording": self.outlets.recorder.state(),
+            "publications": self.outlets.publications.states(),
         }
 
     def _reason(self) -> str:

@@ -73,7 +73,7 @@ class ServerState(Collector):
 def _publications(app: web.Application) -> Mapping[str, int]:
     """How many are in each state, of cameras and sessions."""
     counts = {str(phase): 0 for phase in publication.Phase}
-    of_cameras = [camera.publications for camera in app[CAMERAS].list()]
+    of_cameras = [camera.outlets.publications for camera in app[CAMERAS].list()]
     for found in (*of_cameras, *app[PEERS].all_publications):
         for phase in found.phases():
             counts[phase] += 1

@@ -12,16 +12,16 @@ from stream.server.addresses import ANYWHERE, Allowed
 from stream.server.cameras import CAMERAS
 from stream.server.http import read_json
 from stream.server.publications import Publications
-from stream.server.rtc import PEERS
+from stream.server.streams import PLACES, outlets
 
 ALLOWED = web.AppKey("publication_addresses", Allowed)
 
 
 def add_routes(app: web.Application) -> None:
-    for path in ("/cameras/{camera}/publications", "/sessions/{session}/publications"):
-        app.router.add_get(path, _list)
-        app.router.add_post(path, _post)
-        app.router.add_delete(path + "/{id}", _delete)
+    for place in PLACES:
+        app.router.add_get(place + "/publications", _list)
+        app.router.add_post(place + "/publications", _post)
+        app.router.add_delete(place + "/publications/{id}", _delete)
 
 
 async def _list(request: web.Request) -> web.Response:
@@ -51,7 +51,4 @@ async def _delete(request: web.Request) -> web.Response:
 
 def _publications(request: web.Request) -> Publications:
     """Raises aiohttp's HTTPNotFound."""
-    camera = request.match_info.get("camera")
-    if camera is not None:
-        return request.app[CAMERAS].get(camera).publications
-    return request.app[PEERS].publications(request.match_info["session"])
+    return outlets(request).publications

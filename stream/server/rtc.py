@@ -22,9 +22,9 @@ from stream.server.gate import GATE, caller
 from stream.server.http import read_body
 from stream.server.lease import Lease
 from stream.server.offer import Offer
+from stream.server.outlets import Outlets
 from stream.server.peer import Peer
 from stream.server.publications import Publications
-from stream.server.recorder import Recorder
 from stream.server.viewer import Viewer
 from stream.session import Session
 from stream.settings import MAX_BITRATE
@@ -57,9 +57,8 @@ class Peers:
         self._owners: dict[str, str] = {}
         self._viewers: dict[str, dict[str, Viewer]] = {}
         self._watches: dict[str, asyncio.Task[None]] = {}
-        self._publications: dict[str, Publications] = {}
         self._records = records
-        self._recorders: dict[str, Recorder] = {}
+        self._outlets: dict[str, Outlets] = {}
         self._answering: set[str] = set()
         self._drain = drain or Drain(0)
 
@@ -93,19 +92,15 @@ class Peers:
             raise web.HTTPNotFound(text=f"no session {id[:40]}; it has ended or never was")
         return self._peers[id]
 
-    def publications(self, id: str) -> Publications:
-        """What a session is published to; a camera has its own. Raises aiohttp's HTTPNotFound."""
+    def outlets(self, id: str) -> Outlets:
+        """Of a session; a camera has its own. Raises aiohttp's HTTPNotFound."""
         session = self._own_session(id)
-        if id not in self._publications:
-            self._publications[id] = Publications(f"session {id}", session, self.network)
-        return self._publications[id]
-
-    def recorder(self, id: str) -> Recorder:
-        """What records a session; a camera has its own. Raises aiohttp's HTTPNotFound."""
-        session = self._own_session(id)
-        if id not in self._recorders:
-            self._recorders[id] = recorder.of_session(session, self._records)
-        return self._recorders[id]
+        if id not in self._outlets:
+            self._outlets[id] = Outlets(
+                recorder.of_session(session, self._records),
+                Publications(f"session {id}", session, self.network),
+            )
+        return self._outlets[id]
 
     def _own_session(self, id: str) -> Session:
         """Raises aiohttp's HTTPNotFound."""
@@ -119,7 +114,7 @@ class Peers:
     @property
     def all_publications(self) -> list[Publications]:
         """Of each session that has some, those of cameras not included."""
-        return list(self._publications.values())
+        return [outlets.publications for outlets in self._outlets.values()]
 
     def viewer(self, watched: str, id: str) -> Viewer:
         """watched: a session's id, or what `camera_key` gives. Raises aiohttp's HTTPNotFound."""
@@ -250,10 +245,8 @@ class Peers:
                 await peer.watch()
         finally:
             del self._peers[id]
-            if id in self._publications:
-                await self._publications.pop(id).close()
-            if id in self._recorders:
-                await self._recorders.pop(id).stop()
+            if id in self._outlets:
+                await self._outlets.pop(id).close()
             for viewer in self._viewers.get(id, {}).values():
                 viewer.end("its session ended")
             self._owners.pop(id, None)

@@ -168,6 +168,11 @@ def test_why_it_cannot_be_recorded_is_said(open_screen, webcam):
     toast = screen.page.locator(".toast[role=alert]")
     screen.until(lambda: "--record FOLDER" in toast.inner_text())
     assert button(screen).inner_text().strip() == "Record"
+    toast.get_by_role("button").click()
+    screen.page.route("**/recording", lambda route: route.fulfill(status=401, json={}))
+    screen.until(lambda: "operator's token" in button(screen).get_attribute("title"))
+    screen.page.keyboard.press("r")
+    screen.until(lambda: "operator's token" in toast.inner_text())
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
@@ -202,3 +207,36 @@ def test_a_full_disk_is_told_on_a_phone(open_screen, webcam, recording_server, s
         assert box["height"] >= 44
         assert box["width"] >= 44
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+STUB = """
+async () => {
+  const { Recorder } = await import("/recorder.js");
+  const { Recordings } = await import("/recordings.js");
+  window.told = [];
+  window.session = Object.assign(new EventTarget(), { place: "sessions/first" });
+  window.becomes = (state) =>
+    session.dispatchEvent(new CustomEvent("change", { detail: { state } }));
+  const tell = (text) => told.push(text);
+  const toasts = { note: tell, error: tell };
+  new Recorder({ session, recordings: new Recordings(), toasts, announce: tell });
+  becomes("live");
+}
+"""
+
+
+def test_a_recording_that_ends_with_its_connection_is_told_of(launch, site):
+    page = launch().new_page()
+    page.route("**/main.js", lambda route: route.abort())  # it would listen too
+    going = {"state": "recording", "total_seconds": 75.4}
+    page.route(
+        "**/sessions/first/recording",
+        lambda route: route.fulfill(json={"possible": True, "recording": going}),
+    )
+    page.goto(f"{site}/index.html")
+    page.evaluate(STUB)
+    page.wait_for_function("document.querySelector('#record').innerText.includes('1:15')")
+    page.evaluate("becomes('lost')")
+    assert "ended with the connection" in page.evaluate("told.at(-1)")
+    assert page.locator("#record").inner_text().strip() == "Record"
+    assert page.locator("#record").is_disabled()

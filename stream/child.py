@@ -25,6 +25,8 @@ class Child:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._reading = asyncio.Lock()
+        """Who is in the middle of a line sees the end by itself; two cannot read at once."""
 
     @classmethod
     async def start(
@@ -71,7 +73,8 @@ class Child:
         """The next thing it says. Raises ChildDied."""
         assert self._process.stdout is not None
         try:
-            return await self._process.stdout.readuntil()
+            async with self._reading:
+                return await self._process.stdout.readuntil()
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise ChildDied from error
 
@@ -96,14 +99,14 @@ class Child:
             raise
 
     async def _end(self) -> None:
-        await self.ended(CLOSE_TIMEOUT)  # longer only in the kernel's own sleep
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._empty()
+            async with asyncio.timeout(CLOSE_TIMEOUT):  # longer only in the kernel's own sleep
+                await asyncio.gather(self._empty(), self._process.wait())
 
     async def _empty(self) -> None:
-        """Read what it said last: a pipe that is full is not read, so its end would not be seen and
-        it would stay open."""
+        """Read what it said last: a pipe that is full is not read, so its end would not be seen,
+        and asyncio waits for that to tell the process's."""
         assert self._process.stdout is not None
-        while await self._process.stdout.read(CHUNK):
-            pass
+        async with self._reading:
+            while await self._process.stdout.read(CHUNK):
+                pass

@@ -148,9 +148,10 @@ def test_accuracy_follows_the_swan(prompt: str, tmp_path: Path) -> None:
 def test_soak_looks_at_both_processes_and_nothing_goes_wrong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(soak, "EDIT", 15)
-    monkeypatch.setattr(soak, "LOOK", 60)
-    found = soak.soak(4 * soak.LOOK)
+    monkeypatch.setattr(soak, "EDIT", 3)
+    monkeypatch.setattr(soak, "LOOK", 12)
+    monkeypatch.setattr(soak, "RENEW", 10)
+    found = soak.soak(5 * soak.LOOK)
     assert found["errors"] == []
     assert found["restarts"] == 0
     for process in ("server", "worker"):

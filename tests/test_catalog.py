@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,7 +125,16 @@ def _areas(network: Network) -> list[int]:
 
 @pytest.mark.slow
 def test_half_and_compiled_as_on_cuda(checkpoint: Path, monkeypatch) -> None:
-    """What CUDA runs, on a CPU: in batches, but without code generation, which takes minutes."""
+    """What CUDA runs, on a CPU: in batches, but without code generation, which takes minutes, and
+    with one of the attention's four layers, which are alike."""
+
+    def shallow(*given: Any, **more: Any) -> SAM2Base:
+        model = whole(*given, **more)
+        model.memory_attention.layers = model.memory_attention.layers[:1]
+        return model
+
+    whole = catalog.sam21_model
+    monkeypatch.setattr(catalog, "sam21_model", shallow)
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     monkeypatch.setattr(sam2, "Sam2Network", partial(sam2.Sam2Network, batched=True))
     name = f"{TINY}@256"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from rtc_client import eventually
 
-from stream.child import Child
+from stream.child import Child, ChildDied
+from stream.limits import CLOSE_TIMEOUT
 
 TALKS = """
 import sys
@@ -30,7 +31,20 @@ async def talkative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 
 
 async def test_one_that_says_more_than_is_read_leaves_nothing_open(talkative: Child) -> None:
+    async with asyncio.timeout(CLOSE_TIMEOUT / 2):
+        await talkative.kill()
+
+
+async def test_who_hears_it_is_told_that_it_died(talkative: Child) -> None:
+    async def hear() -> None:
+        while True:
+            await talkative.line()
+
+    hearing = asyncio.create_task(hear())
+    await asyncio.sleep(0.1)
     await talkative.kill()
+    with pytest.raises(ChildDied):
+        await hearing
 
 
 async def test_who_is_cancelled_while_ending_it_leaves_nothing_open_either(

@@ -1,6 +1,7 @@
 """Cameras over HTTP: files that a server has, and multipart JPEG as network cameras send it."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,18 +17,22 @@ from rtsp_camera import HEIGHT, WIDTH, scene
 from stream.ingest.orientation import StreamUpright
 from tests import drawn_clips as clips
 
+ENDS = web.AppKey("ENDS", asyncio.Event)
+
 
 async def multipart(request: web.Request) -> web.StreamResponse:
-    """Until the camera is removed, which closes the connection."""
+    """Until the camera is removed, which closes the connection, or the server ends."""
     response = web.StreamResponse()
     response.headers["Content-Type"] = "multipart/x-mixed-replace; boundary=next"
     await response.prepare(request)
-    for index in range(1000):
+    for index in itertools.count():
         picture = cv2.imencode(".jpg", scene(index)[:, :, ::-1])[1].tobytes()
         head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
         try:
             await response.write(head.encode() + picture + b"\r\n")
         except ConnectionError:
+            break
+        if request.app[ENDS].is_set():
             break
         await asyncio.sleep(1 / 30)
     return response
@@ -37,6 +42,12 @@ async def multipart(request: web.Request) -> web.StreamResponse:
 async def source(tmp_path: Path) -> AsyncIterator[str]:
     """Address of a server with the clips of a folder, and a camera."""
     app = web.Application()
+    app[ENDS] = asyncio.Event()
+
+    async def end(app: web.Application) -> None:
+        app[ENDS].set()
+
+    app.on_shutdown.append(end)
     app.router.add_get("/live", multipart)
     app.router.add_static("/", tmp_path)
     async with TestServer(app) as server:

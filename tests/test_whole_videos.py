@@ -22,18 +22,22 @@ ALLOW = {"SEGSTREAM_FETCH_ALLOW": "127.0.0.1"}
 
 CALL = "/v1/sam-v2-video"
 
+SOME = 120
+"""Pictures of a video that takes long enough for a server to end meanwhile."""
+
 SQUARE = [60, 60]
 """In the drawn clip's first picture: on the square."""
 
 
 @pytest.fixture
 async def files(tmp_path: Path) -> AsyncIterator[str]:
-    """A web server that has `drawn.mp4`, `long.mp4` and `person.mkv`; its URL."""
+    """A web server that has `drawn.mp4`, `some.mp4`, `long.mp4` and `person.mkv`; its URL."""
     folder = tmp_path / "files"
     folder.mkdir()
     clips.make(folder / "drawn.mp4", count=12, audio="aac")
     clips.make(folder / "long.mp4", count=400)
-    clips.beginning(clips.VIDEO / "webcam" / "walk.mkv", folder / "person.mkv", 0.5)
+    clips.make(folder / "some.mp4", count=SOME)
+    clips.beginning(clips.VIDEO / "webcam" / "walk.mkv", folder / "person.mkv", 0.25)
     clips.sound_only(folder / "sound.mp4")
     clips.cut(folder / "drawn.mp4", folder / "cut.mp4", 0.5)
     (folder / "text.mp4").write_text("no video")
@@ -269,7 +273,7 @@ async def test_a_job_survives_the_servers_death(
     first = JobServer(tmp_path / "data", **ALLOW)
     await first.start()
     headers = {"x-api-key": first.keys("create", "mine", "--credits", "100")}
-    wanted = {"prompts": [{"point": SQUARE}], "input": f"{files}/long.mp4", "exports": ["mask"]}
+    wanted = {"prompts": [{"point": SQUARE}], "input": f"{files}/some.mp4", "exports": ["mask"]}
     response = await http.post(first.base + "/jobs", json=wanted, headers=headers)
     job = await response.json()
 
@@ -307,7 +311,7 @@ async def test_a_job_survives_the_servers_death(
         result = await http.get(f"{second.base}/jobs/{job['id']}/result", headers=headers)
         assert result.headers["x-remaining-credits"] == f"{100 - job['duration']:g}"
         (tmp_path / "out.mp4").write_bytes(await result.read())
-        assert len(clips.pictures(tmp_path / "out.mp4")) == 400
+        assert len(clips.pictures(tmp_path / "out.mp4")) == SOME
         jobs = (await (await http.get(f"{second.base}/jobs", headers=headers)).json())["jobs"]
         assert [one["state"] for one in jobs] == ["cancelled", "done"]
 
@@ -315,7 +319,7 @@ async def test_a_job_survives_the_servers_death(
 async def test_a_job_that_runs_is_finished_when_the_server_drains(
     files: str, tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
-    wanted = {"prompts": [{"point": SQUARE}], "input": f"{files}/long.mp4", "exports": ["mask"]}
+    wanted = {"prompts": [{"point": SQUARE}], "input": f"{files}/some.mp4", "exports": ["mask"]}
     first = JobServer(tmp_path / "data", **ALLOW, SEGSTREAM_DRAIN_SECONDS="120")
     await first.start()
     headers = {"x-api-key": first.keys("create", "mine", "--credits", "100")}

@@ -363,9 +363,10 @@ MAX_VIEWER_PICTURES = 6
 JPEG_BUFFER = 64 * 1024
 """Bytes that the kernel is asked to keep for a viewer of JPEG: one picture or two."""
 
-MAX_AGE = 0.250
-"""Seconds after which a picture is not worth being sent any more: with what a peer needs to decode
-and show it, which is 10 to 50 ms on a busy machine, it is no older than 300 ms."""
+MAX_AGE = 0.200
+"""Seconds after which a picture is not worth being sent any more. With what encoding takes longer
+than expected, up to 60 ms on a machine that has just lost a core, and what a peer needs to decode
+and show it, up to 30, it is no older than 300 ms. With 0.250 a few were, 338 at worst."""
 
 MAX_BITRATE_SETTING = 8_000_000
 """Bits per second of a returned picture: more shows no difference at 1080p."""

@@ -45,6 +45,33 @@ def test_a_kept_way_back_grows_with_every_picture():
     assert motion.back_to(2)[middle][..., 0].mean() == pytest.approx(-10, abs=0.3)
 
 
+def test_what_moved_may_stop_and_turn_back_at_once():
+    """Though each flow begins from the one before."""
+    motion = Motion()
+    places = [0, 3, 6, 9, 9, 9, 5, 1, 1]
+    for index, (place, last) in enumerate(zip(places, [0, *places], strict=False)):
+        step = motion.see(texture(place), index)
+        if step is not None:
+            found = step.flow[40:140, 60:260, 0]
+            assert found.mean() == pytest.approx(last - place, abs=0.3)
+            assert np.abs(found - (last - place)).max() < 1.5
+
+
+def test_a_picture_of_another_size_is_seen_as_if_it_were_the_first():
+    """OpenCV keeps flows from call to call."""
+    motion = Motion()
+    index = 0
+    for width, height in [(320, 180), (180, 320), (320, 240), (64, 48), (320, 180), (24, 24)] * 3:
+        fresh = Motion()
+        for number in range(3):
+            index += 1
+            luma = texture(3 * number, seed=width, width=width, height=height)
+            step, expected = motion.see(luma, index), fresh.see(luma, number)
+            assert (step is None) == (number == 0)
+            if step is not None:
+                assert np.array_equal(step.flow, expected.flow)
+
+
 def test_no_way_leads_over_a_cut_a_new_size_or_too_far_back():
     motion = Motion()
     for index in range(4):
@@ -98,8 +125,8 @@ def test_a_picture_that_moves_too_far_at_once_is_not_followed(far, is_cut, monke
     motion = Motion()
     motion.see(texture(), 0)
     step = round(far * 320)
-    flow = np.zeros((180, 320, 2), np.float32)
-    flow[..., 0] = -step
+    flow = np.zeros((90, 160, 2), np.float32)
+    flow[..., 0] = -step / 2
 
     class Found:
         def calc(self, *_):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.compose.matte import Matte
-from stream.compose.planes import Plane, Planes, bounds, halve
+from stream.compose.planes import Area, Plane, Planes, bounds, halve
 
 PRIVATE, STRONGEST = 0.025, 0.06
 """Spread (standard deviation along an axis) at strength 0 and at strength 1, as a share of the
@@ -50,20 +50,17 @@ def blurred(picture: Planes, matte: Matte | None, strength: float, pixel_aspect:
     longer = max(width * pixel_aspect, height)
     sigma = max(longer * (PRIVATE + (STRONGEST - PRIVATE) * strength), 2 * SMALL_SIGMA)
     halvings = math.floor(math.log2(sigma / SMALL_SIGMA))
-    chroma_halvings = halvings - 1  # chroma comes at half the size
-    steps = (halvings, chroma_halvings, chroma_halvings)
 
+    steps = (halvings, halvings - 1, halvings - 1)
+    # Chroma has the size of luma's halves. The smallest spread asks for one halving at the least.
+    halves = Planes(halve(picture.y), picture.u, picture.v)
     if matte is None:
-        small = [_reduce(plane, n) for plane, n in zip(picture, steps, strict=True)]
-        share = np.full_like(small[0], 255)
+        share = np.full_like(halves.y, 255)
     else:
-        left, top, right, bottom = bounds(matte.luma)
-        area = left // 4 * 4, top // 4 * 4, right, bottom
-        chroma_area = tuple((end + i // 2) // 2 for i, end in enumerate(area))
-        areas = (area, chroma_area, chroma_area)
-        parts = zip(picture, matte.planes, areas, steps, strict=True)
-        small = [_weighted(plane, alpha, where, n) for plane, alpha, where, n in parts]
-        share = _reduce(cast(Plane, cv2.bitwise_not(matte.luma)), halvings)
+        area = bounds(matte.chroma)
+        halves = Planes(*(_weighted(plane, matte.chroma, area) for plane in halves))
+        share = cast(Plane, cv2.bitwise_not(matte.chroma))
+    *small, share = (_reduce(plane, halvings - 1) for plane in (*halves, share))
 
     stack = cv2.merge([*small, share]).astype(np.float32)
     if matte is not None:
@@ -110,19 +107,15 @@ def _highlights(luma: NDArray[np.float32], share: NDArray[np.float32]) -> NDArra
     return np.float32(1) + np.float32(HIGHLIGHT - 1) * np.minimum(bright, 1)
 
 
-def _weighted(plane: Plane, alpha: Plane, area: tuple[int, ...], halvings: int) -> Plane:
-    """The plane times 1 - alpha, reduced. area: left, top, right and bottom of where alpha is not
-    0; left and top are even, so that halves outside it are of the plane alone."""
+def _weighted(plane: Plane, alpha: Plane, area: Area) -> Plane:
+    """The plane times 1 - alpha, a new array. area: where alpha is not 0."""
     left, top, right, bottom = area
     part = np.s_[top:bottom, left:right]
-    reduced = halve(plane) if halvings else plane.copy()
-    if right > left and bottom > top:
-        inside = cast(Plane, cv2.multiply(plane[part], cv2.bitwise_not(alpha[part]), scale=1 / 255))
-        if halvings:
-            inside = halve(inside)
-            part = np.s_[top // 2 : (bottom + 1) // 2, left // 2 : (right + 1) // 2]
-        reduced[part] = inside
-    return _reduce(reduced, max(halvings - 1, 0))
+    weighted = plane.copy()
+    if weighted[part].size:
+        rest = cv2.bitwise_not(alpha[part])
+        cv2.multiply(plane[part], rest, dst=weighted[part], scale=1 / 255)
+    return weighted
 
 
 def _reduce(plane: Plane, halvings: int) -> Plane:

@@ -42,7 +42,7 @@ CLEAR, SOLID = 0.2, 0.8
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """matte: of the picture's size. contrast: of refine.Coefficients, at the grid's size."""
+    """matte: of the picture's size. contrast: of refine.Coefficients."""
 
     matte: Matte
     contrast: NDArray[np.float32]
@@ -128,9 +128,7 @@ class Matting:
             far = int(np.abs(step.flow).max()) + 2
             reached = _around(trail.bounds, reached, far)
             area = np.s_[reached[1] : reached[3], reached[0] : reached[2]]
-            # One sampling of two channels costs little more than of one.
-            former = cast(Floats, cv2.merge(trail.linear))
-            moved = cv2.split(move(former, step.flow, area))
+            moved = [move(field, step.flow, area) for field in trail.linear]
             slope, offset = moved[0] - new[0][area], moved[1] - new[1][area]
             luma = self._guide.luma[area].astype(np.float32) * np.float32(1 / 255)
             apart = np.abs(slope * luma + offset)
@@ -165,7 +163,6 @@ def ramp(logits: Logits) -> Floats:
     """Opacity 0 to 1 of a coarse mask: a ramp around its outline, 1 inside, 0 outside."""
     inside = (logits > 0).view(np.uint8)
     square = np.ones((2 * BAND + 1, 2 * BAND + 1), np.uint8)
-    surely, maybe = cv2.erode(inside, square), cv2.dilate(inside, square)
+    surely, maybe = (f(inside, square).astype(np.float32) for f in (cv2.erode, cv2.dilate))
     mask = logits * np.float32(0.5 / RAMP) + np.float32(0.5)
-    np.clip(mask, 0, maybe, out=mask)  # in a ufunc, 0 and 1 are what they are as floats
-    return cast(Floats, np.maximum(mask, surely, out=mask))
+    return cast(Floats, np.minimum(np.maximum(mask, surely, out=mask), maybe, out=mask))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import av
 import cv2
@@ -11,6 +11,7 @@ from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
 Plane = NDArray[np.uint8]
+Field = TypeVar("Field", Plane, NDArray[np.float32])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +120,15 @@ def around(area: Area, width: int, height: int) -> tuple[Area, ...]:
     )
 
 
-def halve(plane: Plane) -> Plane:
+def halve(plane: Field) -> Field:
     """The mean of each 2 x 2 block: what a chroma sample covers of the luma plane.
 
     An odd last row or column counts twice, so the result is [ceil(H / 2), ceil(W / 2)].
     """
     height, width = plane.shape
     if height % 2 or width % 2:
-        padded = cv2.copyMakeBorder(plane, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        padded: Any = cv2.copyMakeBorder(plane, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
     else:
         padded = plane
     size = ((width + 1) // 2, (height + 1) // 2)
-    return cast(Plane, cv2.resize(padded, size, interpolation=cv2.INTER_AREA))
+    return cast(Field, cv2.resize(padded, size, interpolation=cv2.INTER_AREA))

@@ -11,6 +11,7 @@ alone left boundary F where flow had brought it, the colour lines before it rais
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -24,13 +25,22 @@ from stream.compose.planes import Area, Plane, Planes, halve
 Floats = NDArray[np.float32]
 Mat = NDArray[np.floating[Any] | np.integer[Any]]
 
-COLOUR_RADIUS = 5
-"""Of the windows for mean colours, in pixels of the grid: as far as the mask may be off."""
+COLOUR_RADIUS = 2
+"""Of the windows for mean colours, at half the grid's size: as far as the mask may be off. Tried: 3
+(0.003 of boundary F less), and 5 at the grid's own size (the same F and flicker, 0.5 ms more for
+somebody before a webcam)."""
+
+LEAST_APART = np.float32(0.6)
+"""The means are of mixtures where the mask is soft, so their difference is too small, by how much
+the mask tells; but the object may be sharper than it, so no more than this is made up for. Without,
+half of the old background's colour stayed in the edge, with it a quarter to a third."""
 
 CHROMA_WEIGHT = 3.0
 """Chroma spans about a third of luma's range, and shadows change it less."""
 
 WEIGHTS = (np.float32(1), np.float32(CHROMA_WEIGHT**2), np.float32(CHROMA_WEIGHT**2))
+
+UNIT = np.float32(1 / 255)
 
 CONTRAST = 0.02
 """Squared distance of the mean colours (0 to 1) at which the picture is believed half."""
@@ -57,19 +67,14 @@ class Guide:
     def luma(self) -> Plane:
         return self.small[0]
 
-    def part(self, area: tuple[slice, slice]) -> tuple[Floats, Floats, Floats]:
-        """y, u and v of an area, float32, 0 to 1."""
-        y, u, v = (plane[area].astype(np.float32) * np.float32(1 / 255) for plane in self.small)
-        return y, u, v
-
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
     """Opacity = slope x luma + offset, both float32 [h, w], luma and opacity 0 to 1.
 
-    contrast: float32 [h, w, 3], the object's mean colour less that behind it, where both are
-    near and the picture is believed; else towards 0. bounds: beyond which all is 0; they may
-    reach beyond the grid.
+    contrast: float32 [ceil(h / 2), ceil(w / 2), 3], the object's mean colour less that behind it,
+    where both are near and the picture is believed; else towards 0. bounds: beyond which all is 0;
+    they may reach beyond the grid.
     """
 
     slope: Floats
@@ -78,7 +83,7 @@ class Coefficients:
     bounds: Area
 
 
-REACH = COLOUR_RADIUS + 2 * GUIDE_RADIUS + 1
+REACH = 2 * COLOUR_RADIUS + 2 + 2 * GUIDE_RADIUS + 1
 """Pixels of the grid beyond which a mask that is 0 stays 0."""
 
 
@@ -88,52 +93,78 @@ def coefficients(guide: Guide, mask: Floats) -> Coefficients:
     Worked out around the object alone; all is 0 elsewhere, as it would be anyway.
     """
     x, y, columns, rows = cv2.boundingRect(cv2.inRange(mask, 1e-6, 2))
-    left, top = max(0, x - REACH), max(0, y - REACH)
+    left, top = max(0, x - REACH) // 2 * 2, max(0, y - REACH) // 2 * 2
     right, bottom = x + columns + REACH, y + rows + REACH
     area = np.s_[top:bottom, left:right]
     slope, offset = np.zeros_like(mask), np.zeros_like(mask)
-    contrast = np.zeros((*mask.shape, 3), np.float32)
-    slope[area], offset[area], contrast[area] = _coefficients(guide.part(area), mask[area])
+    halves = np.s_[top // 2 : (bottom + 1) // 2, left // 2 : (right + 1) // 2]
+    contrast = np.zeros(((mask.shape[0] + 1) // 2, (mask.shape[1] + 1) // 2, 3), np.float32)
+    slope[area], offset[area], contrast[halves] = _coefficients(
+        [plane[area] for plane in guide.small], mask[area]
+    )
     return Coefficients(slope, offset, contrast, (left, top, right, bottom))
 
 
-def _coefficients(
-    planes: tuple[Floats, Floats, Floats], mask: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """slope, offset, contrast."""
-    # Plane by plane: numpy is ten times as slow on a last axis of three.
-    totals = cv2.split(_window(cv2.merge(planes), COLOUR_RADIUS))
-    under = cv2.split(
-        _window(cv2.merge([mask, *(plane * mask for plane in planes)]), COLOUR_RADIUS)
-    )
-    share, inside = under[0], under[1:]
-    per_inside, per_behind = 1 / (share + np.float32(0.001)), 1 / (np.float32(1.001) - share)
-    distance, along = np.zeros_like(mask), np.zeros_like(mask)
-    contrast = []
-    for plane, total, part, weight in zip(planes, totals, inside, WEIGHTS, strict=True):
-        behind = (total - part) * per_behind
-        difference = part * per_inside - behind
-        weighted = difference * weight
-        distance += weighted * difference
-        along += (plane - behind) * weighted
-        contrast.append(difference)
-    near = np.minimum(1, 8 * np.minimum(share, 1 - share))
-    belief = distance / (distance + np.float32(CONTRAST)) * near
-    opacity = mask + belief * (np.clip(along / (distance + np.float32(1e-6)), 0, 1) - mask)
-    y = planes[0]
+def _coefficients(small: Sequence[Plane], mask: Floats) -> tuple[Floats, Floats, Floats]:
+    """slope, offset, contrast. small: y, u and v under the mask, uint8."""
+    # Plane by plane: numpy is ten times as slow on a last axis of three, and merging, to have
+    # OpenCV work on several at once, costs more than it saves.
+    line, contrast, belief = _colour_line(small, mask)
+    y, u, v = (plane.astype(np.float32) * UNIT for plane in small)
+    along = y * line[0] + u * line[1] + v * line[2] + line[3]
+    opacity = mask + belief * (np.clip(along, 0, 1) - mask)
 
-    means = _window(cv2.merge([y, opacity, y * opacity, y * y]), GUIDE_RADIUS)
-    mean, mean_opacity, product, square = cv2.split(means)
-    slope = (product - mean * mean_opacity) / (square - mean * mean + GUIDE_SMOOTHNESS)
-    both = _window(cv2.merge([slope, mean_opacity - slope * mean, mean, mean]), GUIDE_RADIUS)
-    smooth_slope, smooth_offset, *_ = cv2.split(both)
-    believed = cv2.merge([plane * belief for plane in contrast])
-    return cast(Floats, smooth_slope), cast(Floats, smooth_offset), cast(Floats, believed)
+    mean, mean_opacity, product, square = (
+        _window(field, GUIDE_RADIUS) for field in (y, opacity, y * opacity, y * y)
+    )
+    variance = square - mean * mean
+    slope = (product - mean * mean_opacity) / (variance + np.float32(GUIDE_SMOOTHNESS))
+    offset = mean_opacity - slope * mean
+    return _window(slope, GUIDE_RADIUS), _window(offset, GUIDE_RADIUS), contrast
+
+
+def _colour_line(small: Sequence[Plane], mask: Floats) -> tuple[list[Floats], Floats, Floats]:
+    """Opacity as a linear function of y, u and v: three slopes and an offset; contrast [h, w, 3];
+    how far they are to be believed, 0 to 1."""
+    half, mask = [halve(plane) for plane in small], halve(mask)
+    share = _window(mask, COLOUR_RADIUS)
+    one, least = np.float32(1), np.float32(0.001)
+    per_inside, per_behind = one / (share + least), one / (one + least - share)
+    distance, offset = np.full_like(mask, 1e-6), np.zeros_like(mask)
+    contrast: list[Floats] = []
+    slopes: list[Floats] = []
+    for plane, weight in zip(half, WEIGHTS, strict=True):
+        part = _window(plane * (mask * UNIT), COLOUR_RADIUS)
+        behind = (_window(plane, COLOUR_RADIUS) * UNIT - part) * per_behind
+        difference = part * per_inside - behind
+        slope = difference * weight
+        distance += slope * difference
+        offset -= slope * behind
+        slopes.append(slope)
+        contrast.append(difference)
+    # Each mean is of mixtures: how much of the object is in the one, less how much in the other.
+    squares = _window(mask * mask, COLOUR_RADIUS)
+    apart = squares * per_inside - (share - squares) * per_behind
+    near = np.minimum(one, np.float32(8) * np.minimum(share, one - share))
+    belief = distance / (distance + np.float32(CONTRAST)) * near
+    believed = belief / np.maximum(apart, LEAST_APART)
+    pure = cast(Floats, cv2.merge([plane * believed for plane in contrast]))
+    shape = small[0].shape
+    line = [_doubled(field / distance, shape) for field in (*slopes, offset)]
+    return line, pure, _doubled(belief, shape)
+
+
+def _doubled(field: Floats, shape: tuple[int, ...]) -> Floats:
+    rows, columns = field.shape
+    large = cv2.resize(field, (2 * columns, 2 * rows), interpolation=cv2.INTER_LINEAR)
+    return cast(Floats, large[: shape[0], : shape[1]])
 
 
 def _window(field: Mat, radius: int) -> Floats:
+    """The mean around each pixel, float32."""
     side = 2 * radius + 1
-    return cast(Floats, cv2.boxFilter(field, -1, (side, side), borderType=cv2.BORDER_REPLICATE))
+    found = cv2.boxFilter(field, cv2.CV_32F, (side, side), borderType=cv2.BORDER_REPLICATE)
+    return cast(Floats, found)
 
 
 def reduced(plane: Plane, size: tuple[int, int]) -> Plane:

@@ -7,79 +7,76 @@ where a is small.
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.compose.matte import Matte
-from stream.compose.planes import Plane, Planes
+from stream.compose.planes import Planes
+
+Floats = NDArray[np.float32]
+Cells = NDArray[np.intp]
 
 MOST = 0.35
 """Largest contrast that is believed, of 1: beyond, the mean colours are of other things."""
 
 
-def remove(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None:
+def remove(picture: Planes, matte: Matte, contrast: Floats) -> None:
     """In place, on a picture whose background has been replaced.
 
     contrast: float32 [h, w, 3], object less old background in y, u and v, at any size.
     """
-    _add_to_edge(picture, matte, contrast, lambda alpha: _product(alpha, _not(alpha)))
+    _add_to_edge(picture, matte, contrast, lambda alpha: alpha * (1 - alpha))
 
 
-def remove_uncovered(picture: Planes, matte: Matte, contrast: NDArray[np.float32]) -> None:
+def remove_uncovered(picture: Planes, matte: Matte, contrast: Floats) -> None:
     """The same on the source itself, for whoever puts it over something else by the matte:
     object = pixel + (1 - a) x contrast, where a is not 0."""
-    _add_to_edge(picture, matte, contrast, _not)
+    _add_to_edge(picture, matte, contrast, lambda alpha: 1 - alpha)
 
 
 def _add_to_edge(
-    picture: Planes,
-    matte: Matte,
-    contrast: NDArray[np.float32],
-    share: Callable[[Plane], Plane],
+    picture: Planes, matte: Matte, contrast: Floats, share: Callable[[Floats], Floats]
 ) -> None:
-    """share: of the contrast that is added, of 255, by opacity."""
-    left, top, right, bottom = _edge(matte.chroma)
-    if right <= left or bottom <= top:
+    """share: of the contrast that is added, by opacity, both 0 to 1.
+
+    Edges are few of the pixels, so these are looked up one by one, by their cells of chroma: of
+    720p all planes in 0.4 ms. Tried: whole planes around the edge in bytes, 1.7 ms for somebody
+    before a webcam.
+    """
+    soft = np.flatnonzero(cv2.inRange(matte.chroma, 1, 254).view(np.bool_))
+    if not soft.size:
         return
-    rows, columns = matte.chroma.shape
-    x, y = contrast.shape[1] / columns, contrast.shape[0] / rows
-    # The contrast is smooth, so its own cells may be cut out whole.
-    x0, y0 = int(left * x), int(top * y)
-    x1, y1 = max(x0 + 1, round(right * x)), max(y0 + 1, round(bottom * y))
-    part = cv2.split(np.clip(contrast[y0:y1, x0:x1], -MOST, MOST))
-    height, width = picture.y.shape
-    areas = (
-        np.s_[2 * top : min(2 * bottom, height), 2 * left : min(2 * right, width)],
-        np.s_[top:bottom, left:right],
-        np.s_[top:bottom, left:right],
-    )
-    for plane, alpha, area, amount in zip(picture, matte.planes, areas, part, strict=True):
-        _add(plane[area], share(alpha[area]), cast(NDArray[np.float32], amount))
+    rows, columns = np.divmod(soft, matte.chroma.shape[1])
+    amounts = _sampled(contrast, rows, columns, matte.chroma.shape)
+    luma, chroma = _pixels(rows, columns, picture.y.shape), (rows, columns)
+    places = (luma, chroma, chroma)
+    for plane, alpha, at, amount in zip(picture, matte.planes, places, amounts, strict=True):
+        opacity = alpha[at] * np.float32(1 / 255)
+        plane[at] = np.clip(np.rint(plane[at] + share(opacity) * amount), 0, 255)
 
 
-def _add(plane: Plane, share: Plane, amount: NDArray[np.float32]) -> None:
-    size = plane.shape[1], plane.shape[0]
-    # In bytes, of either sign by itself: a fourth of the time of floats, and half a level off.
-    for sign, put in ((255, cv2.add), (-255, cv2.subtract)):
-        part = np.clip(amount * np.float32(sign), 0, 255).astype(np.uint8)
-        if part.any():
-            large = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
-            put(plane, _product(share, large), dst=plane)
+def _pixels(rows: Cells, columns: Cells, shape: tuple[int, ...]) -> tuple[Cells, Cells]:
+    """The four pixels of luma under each cell of chroma, as indices of [2, 2, N]; the last ones
+    twice where a side is odd."""
+    y, x = 2 * rows, 2 * columns
+    down = np.stack([y, np.minimum(y + 1, shape[0] - 1)])[:, None]
+    across = np.stack([x, np.minimum(x + 1, shape[1] - 1)])
+    return down, across
 
 
-def _product(one: Plane, other: Plane) -> Plane:
-    return cast(Plane, cv2.multiply(one, other, scale=1 / 255))
+WIDE = 128
 
 
-def _not(alpha: Plane) -> Plane:
-    return cast(Plane, cv2.bitwise_not(alpha))
-
-
-def _edge(alpha: Plane) -> tuple[int, int, int, int]:
-    """left, top, right, bottom of all that is neither 0 nor 255; right and bottom not included."""
-    soft = cv2.inRange(alpha, 1, 254)
-    x, y, width, height = cv2.boundingRect(soft)
-    return x, y, x + width, y + height
+def _sampled(contrast: Floats, rows: Cells, columns: Cells, shape: tuple[int, int]) -> Floats:
+    """float32 [3, N]: the contrast at these cells of a plane of `shape`, in codes."""
+    down, across = (a / b for a, b in zip(contrast.shape[:2], shape, strict=True))
+    y, x = (rows + 0.5) * down - 0.5, (columns + 0.5) * across - 0.5
+    # In a block, since OpenCV takes no side over 32,767; what fills it up is left out again.
+    points = np.resize(np.column_stack([x, y]).astype(np.float32), (-(-len(x) // WIDE), WIDE, 2))
+    edge = cv2.BORDER_REPLICATE
+    found = cv2.remap(contrast, points, cast(Any, None), cv2.INTER_LINEAR, borderMode=edge)
+    inside = np.clip(found.reshape(-1, 3)[: len(x)], -MOST, MOST)
+    return np.ascontiguousarray(inside.T) * np.float32(255)

@@ -30,6 +30,7 @@ from benchmarks.alpha_scenes import HEIGHT, KINDS, MOTIONS, WIDTH, SceneError, S
 from benchmarks.edges import LAGS, Logits, degraded, planes
 from stream.compose import backgrounds, spill
 from stream.compose.backdrop import cover
+from stream.compose.colour_space import BT601, LUMA_WEIGHTS, ColourSpace
 from stream.compose.matte import Matte, matte
 from stream.compose.matting import Cutout, Matting
 from stream.compose.planes import Planes, halve, mix
@@ -43,6 +44,7 @@ SLOWEST = 1.0
 SHOWN = (320, 240)
 """Width and height of what the sheet shows of each picture, before it is doubled."""
 
+SPACE = ColourSpace(*LUMA_WEIGHTS[BT601], full=True)
 NO_CONTRAST = np.zeros((1, 1, 3), np.float32)
 
 Floats = NDArray[np.float32]
@@ -140,7 +142,7 @@ def measure(shots: Iterable[Shot], new: Planes) -> tuple[Figures, list[Planes]]:
         band, figures = unknown(shot.opacity), Figures()
         results = {way: composite(shot, new, cutout) for way, cutout in cutouts.items()}
         figures["composite_error_unspilled"] = difference(results["with"], shot.wanted, band)
-        spill.remove(results["with"], cutouts["with"].matte, cutouts["with"].contrast)
+        spill.remove(results["with"], cutouts["with"].matte, cutouts["with"].contrast, SPACE)
         for way, result in results.items():
             figures[f"composite_error_{way}"] = difference(result, shot.wanted, band)
         for way in ("without", "with"):

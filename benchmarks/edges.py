@@ -32,11 +32,11 @@ from stream.compose.planes import Plane, Planes, halve
 QUICK_CLIPS, QUICK_FRAMES = 3, 24
 
 TUNED: dict[tuple[Any, str], tuple[float, ...]] = {
-    (matting, "RAMP"): (0.5, 0.8, 1.2),
-    (matting, "BAND"): (3, 4, 6),
-    (matting, "STEADY"): (0.7, 0.8, 0.9),
+    (matting, "RAMP"): (0.5, 0.65, 0.8),
+    (matting, "BAND"): (4, 5, 6),
+    (matting, "STEADY"): (0.8, 0.85, 0.9),
     (matting, "AGREES"): (0.5, 0.8, 1.2),
-    (refine, "CONTRAST"): (0.01, 0.02, 0.04),
+    (refine, "CONTRAST"): (0.01, 0.015, 0.02),
     (refine, "GUIDE_RADIUS"): (1, 2, 3),
 }
 """What `--tune` tries, one parameter at a time, by F less flicker."""

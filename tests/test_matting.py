@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from stream.compose import matting, spill
+from stream.compose.colour_space import ColourSpace
 from stream.compose.compositor import Compositor
 from stream.compose.effects import Effect
 from stream.compose.matte import Matte, matte
@@ -15,6 +16,9 @@ from tests.picture_helpers import masks, picture
 WIDTH, HEIGHT, CELLS = 1280, 720, 96
 RADIUS, SPEED, LATE = 170, 6, 3
 y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+
+
+FULL, LIMITED = (ColourSpace(0.299, 0.114, full) for full in (True, False))
 
 
 def texture(seed, low, high):
@@ -110,15 +114,39 @@ def test_the_old_backgrounds_colour_is_taken_out_of_the_edge(soft, left):
     share = cut.matte.chroma / 255
     mixed = np.uint8(np.rint(source.u * share + 160 * (1 - share)))
     result = Planes(source.y.copy(), mixed.copy(), source.v.copy())
-    spill.remove(result, cut.matte, cut.contrast)
+    spill.remove(result, cut.matte, cut.contrast, FULL)
     edge = (share > 0.1) & (share < 0.9)
     before, after = (np.abs(u[edge] - 160.0).mean() for u in (mixed, result.u))
     assert edge.sum() > 400
     assert before > 6
     assert after < left * before
     still = Matte(np.full_like(source.y, 255), np.full_like(source.u, 255))
-    spill.remove(result, still, cut.contrast)
+    spill.remove(result, still, cut.contrast, FULL)
     assert np.array_equal(result.v, source.v)
+
+
+@pytest.mark.parametrize("remove", [spill.remove, spill.remove_uncovered])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_edge_stays_in_the_pictures_range(remove, sign):
+    """White before black and the reverse: what is taken out would lead beyond either end."""
+    alpha = np.uint8(np.rint(opacity(0, soft=24.0) * 255))
+    cut = Matte.of(alpha)
+    contrast = np.full((90, 160, 3), 0.3 * sign, np.float32)
+    near = (226, 230, 230) if sign > 0 else (25, 25, 25)
+    for space, changed in ((LIMITED, 9), (FULL, 12)):
+        result = Planes.flat(near, WIDTH, HEIGHT)
+        remove(result, cut, contrast, space)
+        for plane, start, (least, greatest) in zip(result, near, space.ranges, strict=True):
+            assert least <= plane.min() <= plane.max() <= greatest
+            assert np.abs(plane.astype(int) - start).max() >= changed, "it is taken out at all"
+
+
+def test_codes_beyond_the_range_are_left_where_they_are():
+    """Many cameras use them; cut off at the edge alone they would make a rim."""
+    alpha = np.uint8(np.rint(opacity(0, soft=24.0) * 255))
+    result = Planes.flat((250, 128, 128), WIDTH, HEIGHT)
+    spill.remove(result, Matte.of(alpha), np.full((90, 160, 3), 0.3, np.float32), LIMITED)
+    assert (result.y == 250).all()
 
 
 def test_what_effects_below_have_changed_is_not_taken_out_again():

@@ -63,6 +63,12 @@ class ColourSpace:
     def white(self) -> int:
         return 255 if self.full else 235
 
+    @property
+    def ranges(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """The least and the greatest code of y, u and v."""
+        chroma = (0, 255) if self.full else (16, 240)
+        return (self.black, self.white), chroma, chroma
+
     def codes(self, colour: str) -> tuple[int, int, int]:
         """y, u and v of a colour "#rrggbb"."""
         rgb = bytes.fromhex(colour.removeprefix("#"))

@@ -95,7 +95,7 @@ def _hide_background(
     canvas.put(behind, keep)
     # The colours known are the source's: effects below may have changed what stands at the edge.
     if layer.backdrop is not None and opening == 1 and is_source:
-        spill.remove(canvas.now, keep, cutout.contrast)
+        spill.remove(canvas.now, keep, cutout.contrast, space)
 
 
 def _hide_objects(

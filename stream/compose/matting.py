@@ -17,16 +17,16 @@ Floats = NDArray[np.float32]
 Objects = tuple[int, ...] | None
 """Ids of the objects that one matte is of, together; None: all of them."""
 
-RAMP = 0.8
+RAMP = 0.65
 """Logit at which the coarse mask is wholly the object's. The picture decides within the ramp, so
 it may be wider than that of a matte without a picture to go by."""
 
-BAND = 4
+BAND = 5
 """Pixels of the grid from the mask's outline beyond which nothing is in doubt, whatever the logits
 say: where the model was unsure, in the middle of a pair of jeans, the room shone through. Tried: a
 ramp of one width everywhere, 0.016 of boundary F less."""
 
-STEADY = 0.8
+STEADY = 0.85
 """Share of the former matte, moved, that a new one keeps where the picture has not changed."""
 
 AGREES = 0.8

@@ -42,7 +42,7 @@ WEIGHTS = (np.float32(1), np.float32(CHROMA_WEIGHT**2), np.float32(CHROMA_WEIGHT
 
 UNIT = np.float32(1 / 255)
 
-CONTRAST = 0.02
+CONTRAST = 0.015
 """Squared distance of the mean colours (0 to 1) at which the picture is believed half."""
 
 GUIDE_RADIUS = 1

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.compose.colour_space import ColourSpace
 from stream.compose.matte import Matte
 from stream.compose.planes import Planes
 
@@ -23,22 +24,27 @@ MOST = 0.35
 """Largest contrast that is believed, of 1: beyond, the mean colours are of other things."""
 
 
-def remove(picture: Planes, matte: Matte, contrast: Floats) -> None:
+def remove(picture: Planes, matte: Matte, contrast: Floats, space: ColourSpace) -> None:
     """In place, on a picture whose background has been replaced.
 
+    space: of the picture; codes are not taken out of its range.
     contrast: float32 [h, w, 3], object less old background in y, u and v, at any size.
     """
-    _add_to_edge(picture, matte, contrast, lambda alpha: alpha * (1 - alpha))
+    _add_to_edge(picture, matte, contrast, space, lambda alpha: alpha * (1 - alpha))
 
 
-def remove_uncovered(picture: Planes, matte: Matte, contrast: Floats) -> None:
+def remove_uncovered(picture: Planes, matte: Matte, contrast: Floats, space: ColourSpace) -> None:
     """The same on the source itself, for whoever puts it over something else by the matte:
     object = pixel + (1 - a) x contrast, where a is not 0."""
-    _add_to_edge(picture, matte, contrast, lambda alpha: 1 - alpha)
+    _add_to_edge(picture, matte, contrast, space, lambda alpha: 1 - alpha)
 
 
 def _add_to_edge(
-    picture: Planes, matte: Matte, contrast: Floats, share: Callable[[Floats], Floats]
+    picture: Planes,
+    matte: Matte,
+    contrast: Floats,
+    space: ColourSpace,
+    share: Callable[[Floats], Floats],
 ) -> None:
     """share: of the contrast that is added, by opacity, both 0 to 1.
 
@@ -53,9 +59,13 @@ def _add_to_edge(
     amounts = _sampled(contrast, rows, columns, matte.chroma.shape)
     luma, chroma = _pixels(rows, columns, picture.y.shape), (rows, columns)
     places = (luma, chroma, chroma)
-    for plane, alpha, at, amount in zip(picture, matte.planes, places, amounts, strict=True):
+    parts = zip(picture, matte.planes, places, amounts, space.ranges, strict=True)
+    for plane, alpha, at, amount, (least, greatest) in parts:
         opacity = alpha[at] * np.float32(1 / 255)
-        plane[at] = np.clip(np.rint(plane[at] + share(opacity) * amount), 0, 255)
+        old = plane[at]
+        new = np.rint(old + share(opacity) * amount)
+        # What was beyond the range already stays: a rim at the range's end would be seen.
+        plane[at] = np.clip(new, np.minimum(old, least), np.maximum(old, greatest))
 
 
 def _pixels(rows: Cells, columns: Cells, shape: tuple[int, ...]) -> tuple[Cells, Cells]:

@@ -32,6 +32,7 @@ class Transparent:
         opacity show that too. Without an object all of it is black.
         """
         native = to_native(picture, self._reformatter)
+        space = ColourSpace.of(native)
         source = Planes.of(native)
         self._matting.see(source, index)
         result = av.VideoFrame(native.width, native.height, "yuva420p")
@@ -40,12 +41,11 @@ class Transparent:
         logits = union(masks)
         cutout = None if logits is None else self._matting.cutout(None, logits, index)
         if cutout is None:
-            black = ColourSpace.of(native).black
-            Planes.flat((black, 128, 128), native.width, native.height).copy_to(out)
+            Planes.flat((space.black, 128, 128), native.width, native.height).copy_to(out)
             opacity[...] = 0
             return result
         own = Planes(*(plane.copy() for plane in source))
-        spill.remove_uncovered(own, cutout.matte, cutout.contrast)
+        spill.remove_uncovered(own, cutout.matte, cutout.contrast, space)
         near = blurred(source, inverse(cutout.matte), 0, self._pixel_aspect)
         # Where little of the object is left in a pixel, the object near by tells its colour better.
         mix(own, near, Planes(*cutout.matte.planes), out)

@@ -50,8 +50,8 @@ class SharpEngine(BrightEngine):
         return SharpTracker()
 
 
-MARGIN = 18
-"""Pixels off the object that its mask may be: a cell is 5, the matte looks another 10 around it,
+MARGIN = 20
+"""Pixels off the object that its mask may be: a cell is 5, the matte looks another 11 around it,
 and until masks count as late what moves away leaves a trail of a few."""
 
 GREY = 22

@@ -30,7 +30,7 @@ run: $(VENV)/installed-$(if $(filter nano,$(MODEL)),plain,sam2) ## start the ser
 test: $(VENV)/installed-development ## run all tests: [JOBS=2] [ARGS="pytest's arguments"]
 	@tests/browser.sh $(BIN)/playwright
 	@$(if $(ARGS),$(PYTEST) $(ARGS),status=0; \
-	  $(PYTEST) --numprocesses $(JOBS) --dist loadfile --ignore tests/e2e || status=1; \
+	  $(PYTEST) --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --ignore tests/e2e || status=1; \
 	  $(PYTEST) tests/e2e || status=1; exit $$status)
 
 check: $(VENV)/installed-development ## lint, formatting, types

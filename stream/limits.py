@@ -349,6 +349,7 @@ Mbit/s."""
 
 READER_START = 20.0
 """For a camera's reading process to start, on a machine that is busy."""
+
 MAX_WAITING_PACKETS = 1024
 """Video packets that wait for one that is missing: 150 ms at 8 Mbit/s are 120, and a keyframe may
 come in one burst."""

@@ -31,8 +31,10 @@ atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests last: Playwright's event loop stays in the thread that asyncio tests need."""
-    items.sort(key=lambda item: "e2e" in item.path.parts)
+    """Files with slow tests first: of two processes neither is left alone with one in the end.
+    Browser tests last: Playwright's event loop stays in the thread that asyncio tests need."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: ("e2e" in item.path.parts, item.path not in slow))
 
 
 @pytest.fixture(scope="session")

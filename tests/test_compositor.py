@@ -334,9 +334,9 @@ def scene_cut(width, height):
 def test_effect_and_size_may_change_at_any_picture():
     """What is kept from one picture to the next must not show up in the wrong one."""
     made = Compositor()
-    neighbours = [(640, 400, False, BT601), (640, 400, True, BT601), (640, 400, True, BT709)]
-    sizes = [(640, 480, True, BT709), (500, 480, True, BT709)]
-    kinds = [*neighbours, *sizes, *KINDS]  # one difference at a time
+    neighbours = [(320, 200, False, BT601), (320, 200, True, BT601), (320, 200, True, BT709)]
+    sizes = [(320, 240, True, BT709), (250, 240, True, BT709)]
+    kinds = [*neighbours, *sizes, *KINDS[:3]]  # one difference at a time
     for name in EFFECTS:
         made.set_effects((Effect(name, background=USES.get(name)),), BACKGROUNDS)
         for width, height, full, matrix in kinds:

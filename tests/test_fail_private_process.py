@@ -31,6 +31,8 @@ from stream.settings import Settings
 from stream.worker.launch import engine, spawn
 from stream.worker.supervisor import Supervisor
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEIGHT = 320, 240
 TOP, BOTTOM, SIDE = 70, 190, 100
 SQUARE = 4

@@ -30,6 +30,19 @@ async def canary() -> AsyncIterator[tuple[int, list[bytes]]]:
         yield server.sockets[0].getsockname()[1], seen
 
 
+@asynccontextmanager
+async def studio(folder: Path) -> AsyncIterator[tuple[Http, dict[str, str]]]:
+    """A server with a session `studio`, and the headers of who began it."""
+    async with served(folder, session_keys="all", token="operators-token") as http:
+        stranger = bearer(http.app[GATE].keys.create("k"))
+        party = Party(Scene())
+        try:
+            await party.begin(http, "/whip?session=studio", **stranger)
+            yield http, stranger
+        finally:
+            await party.close()
+
+
 async def publish(http: Http, url: str, headers: dict[str, str]) -> dict[str, Any]:
     """The publication's state once it has failed or is tried again."""
     path = "/sessions/studio/publications"
@@ -58,27 +71,17 @@ TARGETS = (
 
 
 async def test_a_key_reaches_no_inner_address(tmp_path: Path) -> None:
-    operator = bearer("operators-token")
-    async with (
-        canary() as (port, seen),
-        served(tmp_path, session_keys="all", token="operators-token") as http,
-    ):
-        stranger = bearer(http.app[GATE].keys.create("k"))
-        party = Party(Scene())
-        try:
-            await party.begin(http, "/whip?session=studio", **stranger)
-            for target in TARGETS:
-                state = await publish(http, target.format(port=port), stranger)
-                assert (state["state"], state["failure"]) == ("failed", "forbidden"), target
-            assert not seen
-            for target in TARGETS:
-                state = await publish(http, target.format(port=port), operator)
-                assert state["failure"] != "forbidden"
-                # The canary sings where it can be reached; aiohttp takes 127.1 for a name.
-                assert bool(seen) == ("127.1:" not in target), target
-                seen.clear()
-        finally:
-            await party.close()
+    async with canary() as (port, seen), studio(tmp_path) as (http, stranger):
+        for target in TARGETS:
+            state = await publish(http, target.format(port=port), stranger)
+            assert (state["state"], state["failure"]) == ("failed", "forbidden"), target
+        assert not seen
+        for target in TARGETS:
+            state = await publish(http, target.format(port=port), bearer("operators-token"))
+            assert state["failure"] != "forbidden"
+            # The canary sings where it can be reached; aiohttp takes 127.1 for a name.
+            assert bool(seen) == ("127.1:" not in target), target
+            seen.clear()
 
 
 async def test_a_name_that_leads_elsewhere_after_it_was_looked_at(
@@ -88,19 +91,10 @@ async def test_a_name_that_leads_elsewhere_after_it_was_looked_at(
         return True
 
     monkeypatch.setattr(publications, "may_reach", every)
-    async with (
-        canary() as (port, seen),
-        served(tmp_path, session_keys="all", token="operators-token") as http,
-    ):
-        stranger = bearer(http.app[GATE].keys.create("k"))
-        party = Party(Scene())
-        try:
-            await party.begin(http, "/whip?session=studio", **stranger)
-            state = await publish(http, f"http://127.0.0.1:{port}/whip", stranger)
-            assert state["failure"] == "unreachable"
-            assert not seen
-        finally:
-            await party.close()
+    async with canary() as (port, seen), studio(tmp_path) as (http, stranger):
+        state = await publish(http, f"http://127.0.0.1:{port}/whip", stranger)
+        assert state["failure"] == "unreachable"
+        assert not seen
 
 
 async def test_which_hosts_may_be_reached() -> None:

@@ -40,10 +40,7 @@ class ColourSpace:
 
     @classmethod
     def of(cls, picture: av.VideoFrame) -> "ColourSpace":
-        matrix = picture.colorspace
-        if matrix not in LUMA_WEIGHTS:
-            matrix = default_matrix(picture.height)
-        return cls(*LUMA_WEIGHTS[matrix], is_full_range(picture))
+        return cls(*LUMA_WEIGHTS[matrix_of(picture)], is_full_range(picture))
 
     def matrix(self) -> NDArray[np.float64]:
         """[3, 4]: takes (r, g, b, 1), colours 0 to 255, to the codes of y, u and v."""
@@ -83,6 +80,12 @@ class ColourSpace:
 
 def default_matrix(height: int) -> int:
     return BT709 if height >= HD_HEIGHT else BT601
+
+
+def matrix_of(picture: av.VideoFrame) -> int:
+    """In the numbers of LUMA_WEIGHTS; where none is named, what the picture is taken for."""
+    matrix = picture.colorspace
+    return int(matrix) if matrix in LUMA_WEIGHTS else default_matrix(picture.height)
 
 
 def is_full_range(picture: av.VideoFrame) -> bool:

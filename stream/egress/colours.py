@@ -11,7 +11,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from stream.compose.colour_space import LUMA_WEIGHTS, default_matrix, is_full_range
+from stream.compose.colour_space import is_full_range, matrix_of
 
 SWSCALE = {6: int(Colorspace.ITU601), 10: int(Colorspace.BT2020)}
 """Matrices that swscale knows by another number than ITU-T H.273 has for them."""
@@ -28,10 +28,8 @@ class Colours:
     @classmethod
     def of(cls, picture: av.VideoFrame) -> "Colours":
         """A matrix that is not named is the one that the compositor takes it for."""
-        matrix = picture.colorspace
-        if matrix not in LUMA_WEIGHTS:
-            matrix = default_matrix(picture.height)
-        return cls(int(matrix), int(picture.color_primaries), int(picture.color_trc))
+        primaries, transfer = int(picture.color_primaries), int(picture.color_trc)
+        return cls(matrix_of(picture), primaries, transfer)
 
     @property
     def swscale(self) -> int:

@@ -113,6 +113,35 @@ def test_another_light_moves_nothing_and_is_no_cut(gain, offset):
         assert not step.is_cut
 
 
+@pytest.mark.parametrize("gain", [3.0, 3.5])
+def test_a_flash_that_is_too_bright_for_the_camera_is_no_cut(gain):
+    """Most of the picture is white in it; neither its beginning nor its end is a cut."""
+    motion = Motion()
+    dim = cv2.convertScaleAbs(texture(), alpha=0.8)
+    flash = cv2.convertScaleAbs(dim, alpha=gain)
+    assert 0.5 < (flash == 255).mean() < 0.8
+    for index, luma in enumerate((dim, flash, dim)):
+        step = motion.see(luma, index)
+    assert motion.back_to(0) is not None
+    assert not step.flow.any()
+
+
+@pytest.mark.parametrize("code", [0, 255])
+def test_nothing_leads_through_a_picture_that_is_white_or_black(code):
+    motion = Motion()
+    for index, luma in enumerate((texture(), np.full((180, 320), code, np.uint8), texture(seed=2))):
+        step = motion.see(luma, index)
+        assert index == 0 or step.is_cut
+
+
+def test_a_flash_on_another_scene_is_a_cut():
+    for bright, dim in ((1, 2), (2, 1)):
+        motion = Motion()
+        motion.see(texture(seed=dim), 0)
+        assert motion.see(cv2.convertScaleAbs(texture(seed=bright), alpha=2), 1).is_cut
+        assert motion.see(texture(seed=dim), 2).is_cut
+
+
 def test_another_light_on_another_scene_is_a_cut():
     motion = Motion()
     motion.see(texture(), 0)

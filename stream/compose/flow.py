@@ -48,6 +48,10 @@ SAME_PICTURE = 0.85
 """Correlation from which on little trust means another light, not another scene: a lamp was turned
 on, or somebody took a photograph. The ends of two clips reach 0.75 at the most."""
 
+BLINDED = 0.8
+"""Share of one picture that may have a single code, white as a rule, for a flash to be told from a
+cut: of a picture that is all white nothing can be said."""
+
 FLAT = 3.0
 """Standard deviation of luma below which a picture has nothing to correlate."""
 
@@ -142,6 +146,8 @@ class Motion:
             self._chain = self._back = None
             return None
         step = self._step(luma, former)
+        if step.is_cut:
+            step = _flashed(luma, former) or step
         self._steps.append((index, step))
         if self._chain is not None:
             target, flow = self._chain
@@ -240,6 +246,25 @@ def _trust(luma: Plane, moved: Plane, alike: float) -> NDArray[np.float32]:
     if alike >= SAME_PICTURE and float(trust.mean()) < KNOWN:
         trust = _agreement(luma, _relit(moved, luma))
     return trust
+
+
+def _flashed(luma: Plane, former: Plane) -> Step | None:
+    """The step between two pictures of one scene where nothing but the light has changed, though it
+    was too bright for the camera in one of them; None: it is another scene.
+
+    The darker one is given the brighter one's histogram: clipped as that is it then looks alike.
+    """
+    darker, brighter = sorted((luma, former), key=np.mean)
+    counts, wanted = (np.bincount(plane.ravel(), minlength=256) for plane in (darker, brighter))
+    if wanted.max() > BLINDED * brighter.size:
+        return None
+    curve = np.searchsorted(np.cumsum(wanted), np.cumsum(counts)).astype(np.uint8)
+    alike = cast(Plane, cv2.LUT(darker, curve))
+    trust = _agreement(brighter, alike)
+    if likeness(brighter, alike) < SAME_PICTURE or float(trust.mean()) < KNOWN:
+        return None
+    flow, small = (np.zeros((*plane.shape, 2), np.float32) for plane in (luma, halve(luma)))
+    return Step(flow, small, trust, 0.0, is_cut=False)
 
 
 def _agreement(luma: Plane, moved: Plane) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ and how far to step back for others.
 Reports {"frames"} as it goes, at last {"seconds", "frames"}: of video done.
 """
 
-import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -102,9 +101,11 @@ def _tracker(settings: Settings, request: Request) -> tuple[Tracker, bool]:
     return new_tracker(settings, network, request.texts), is_small
 
 
-def _uses_cuda() -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and torch.cuda.is_initialized()
+def _has_cuda() -> bool:
+    """Of whatever needs PyTorch; waits while another thread is importing it."""
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _work(orders: dict[str, Any], reports: talk.Reports) -> None:
@@ -117,7 +118,7 @@ def _work(orders: dict[str, Any], reports: talk.Reports) -> None:
     if is_small:
         confine(JOB_MEMORY, JOB_TIME * (1 + duration))
     else:
-        memory = None if _uses_cuda() else BIG_JOB_MEMORY
+        memory = None if _has_cuda() else BIG_JOB_MEMORY
         confine(memory, SLOW_JOB_TIME * (1 + duration), reserves=True)
     try:
         with _Bounded(path, duration) as source:

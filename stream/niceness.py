@@ -36,3 +36,14 @@ def _set_group(niceness: int) -> None:
             if error.errno != errno.EAGAIN or attempt == ATTEMPTS - 1:
                 raise
         time.sleep(PAUSE)
+
+
+def kept_waiting(process: int | None) -> float:
+    """Seconds for which threads of a process wanted to compute and others did, since it began,
+    all together; 0 where the kernel does not say, or when it has ended or not begun."""
+    nanoseconds = 0
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for task in Path(f"/proc/{process}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+                nanoseconds += int((task / "schedstat").read_text().split()[1])
+    return nanoseconds / 1e9

@@ -1,8 +1,10 @@
 """How far a process steps back, as the kernel sees it."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,26 @@ def test_a_kernel_that_wants_a_pause_is_asked_again(
     monkeypatch.setattr(niceness, "PAUSE", 0.0)
     niceness._set_group(5)
     assert asked == ["5"] * 3
+
+
+def test_who_is_kept_waiting_is_told_from_who_stands_still() -> None:
+    """Two that share one core, of which one is stopped then."""
+    core = min(os.sched_getaffinity(0))
+    spin = f"import os; os.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
+    pair = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(2)]
+    try:
+        first, second = (process.pid for process in pair)
+        end = time.monotonic() + 30
+        while niceness.kept_waiting(first) < 0.2 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert niceness.kept_waiting(first) >= 0.2
+        os.kill(second, signal.SIGSTOP)
+        time.sleep(0.1)
+        before = niceness.kept_waiting(second)
+        time.sleep(0.5)
+        assert niceness.kept_waiting(second) == before
+    finally:
+        for process in pair:
+            process.kill()
+            process.wait()
+    assert niceness.kept_waiting(first) == 0

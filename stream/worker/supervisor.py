@@ -21,6 +21,7 @@ from stream.limits import (
     WORKER_SILENCE,
     WORKER_START,
 )
+from stream.niceness import kept_waiting
 from stream.worker import wire
 from stream.worker.admission import Admission
 from stream.worker.health import State, WorkerHealth
@@ -34,6 +35,10 @@ log = logging.getLogger(__name__)
 
 LOOKS = 10
 """How often a worker is looked at before its silence counts as death."""
+
+STARVED, EXCUSES = 0.5, 50
+"""A worker that was kept waiting for more than this share of the time between two looks is excused,
+so often without a word between."""
 
 
 class Supervisor:
@@ -203,14 +208,22 @@ class Supervisor:
         """Until told to stop. Raises WorkerLostError when the worker ends or falls silent.
 
         Silence is counted in looks, not by the clock: a server that itself stood still for a
-        while has not heard the worker, which is not the worker's fault.
+        while has not heard the worker, which is not the worker's fault. Nor is it when others keep
+        it from computing, and another one would fare no better; but not for ever.
         """
         limit = self._silence_limit
-        looks = 0
+        looks, excused, waited = 0, 0, kept_waiting(link.pid)
         while not self._stopping.is_set():
             if link.ended.wait(limit / LOOKS) and not self._stopping.is_set():
                 raise WorkerLostError("its process ended")
-            looks, self._heard = (0 if self._heard else looks + 1), False
+            before, waited = waited, kept_waiting(link.pid)
+            if self._heard:
+                looks = excused = 0
+            elif excused < EXCUSES and waited - before > STARVED * limit / LOOKS:
+                excused += 1
+            else:
+                looks += 1
+            self._heard = False
             if looks >= LOOKS:
                 raise WorkerLostError(f"it was silent for {limit:g} s")
             if not self._pinged:

@@ -151,6 +151,28 @@ def test_a_worker_that_falls_silent_is_replaced(bench: Bench) -> None:
     reports.until(lambda r: r.updates()[-1].received == 2)
 
 
+def test_a_worker_that_is_kept_from_computing_is_waited_for_but_not_for_ever(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def waiting_all_the_time(pid: int | None) -> float:
+        looks.append(len(bench.workers))
+        return float(len(looks))
+
+    monkeypatch.setattr(stream.worker.supervisor, "kept_waiting", waiting_all_the_time)
+    monkeypatch.setattr(stream.worker.supervisor, "EXCUSES", 25)
+    reports, tracker = bench.track("a")
+    tracker.gate.clear()
+    looks.clear()
+    bench.supervisor.submit("a", frame(1))
+    bench.until(lambda: len(bench.workers) == 2)
+    assert 30 <= looks.count(1) <= 40
+    tracker.gate.set()
+    bench.supervisor.submit("a", frame(2))
+    reports.until(lambda r: r.updates()[-1].received == 2)
+
+
 def test_a_network_that_cannot_be_loaded_is_told_at_the_start() -> None:
     def load() -> BrightEngine:
         raise ModelError("no such weights")

@@ -5,6 +5,7 @@ import errno
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 AUTOGROUP = Path("/proc/self/autogroup")
 ATTEMPTS, PAUSE = 5, 0.12
@@ -38,12 +39,30 @@ def _set_group(niceness: int) -> None:
         time.sleep(PAUSE)
 
 
-def kept_waiting(process: int | None) -> float:
-    """Seconds for which threads of a process wanted to compute and others did, since it began,
-    all together; 0 where the kernel does not say, or when it has ended or not begun."""
-    nanoseconds = 0
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for task in Path(f"/proc/{process}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
-                nanoseconds += int((task / "schedstat").read_text().split()[1])
-    return nanoseconds / 1e9
+class Turns(NamedTuple):
+    """How a process fares beside others, its threads together since it began. computed, waited:
+    seconds, waited as far as it got its turn since. wants: a thread would compute at this moment.
+    """
+
+    computed: float
+    waited: float
+    wants: bool
+
+    @classmethod
+    def of(cls, process: int | None) -> "Turns":
+        """All 0 where the kernel does not say, or when it has ended or not begun."""
+        computed = waited = 0
+        wants = False
+        with contextlib.suppress(OSError, ValueError):
+            for task in Path(f"/proc/{process}/task").iterdir():
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+                    ran, stood, _ = map(int, (task / "schedstat").read_text().split())
+                    computed, waited = computed + ran, waited + stood
+                    wants |= (task / "stat").read_text().rpartition(") ")[2].startswith("R")
+        return cls(computed / 1e9, waited / 1e9, wants)
+
+    def kept_waiting(self, before: "Turns", seconds: float) -> bool:
+        """Whether others had the turn for most of the time since `before`. What has waited all the
+        while is not counted by the kernel yet."""
+        starves = before.wants and self.wants and self.computed - before.computed < seconds / 2
+        return starves or self.waited - before.waited > seconds / 2

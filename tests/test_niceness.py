@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stream import niceness
+from stream.niceness import Turns
 
 SCRIPT = """
 import os
@@ -48,24 +49,43 @@ def test_a_kernel_that_wants_a_pause_is_asked_again(
     assert asked == ["5"] * 3
 
 
-def test_who_is_kept_waiting_is_told_from_who_stands_still() -> None:
-    """Two that share one core, of which one is stopped then."""
+@pytest.mark.parametrize("policy", [os.SCHED_OTHER, os.SCHED_IDLE])
+def test_who_is_kept_waiting_is_told_from_who_stands_still(policy: int) -> None:
+    """Beside two that compute on the same core; one of the policy IDLE gets nearly no turn."""
     core = min(os.sched_getaffinity(0))
-    spin = f"import os; os.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
-    pair = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range(2)]
-    try:
-        first, second = (process.pid for process in pair)
-        end = time.monotonic() + 30
-        while niceness.kept_waiting(first) < 0.2 and time.monotonic() < end:
-            time.sleep(0.05)
-        assert niceness.kept_waiting(first) >= 0.2
-        os.kill(second, signal.SIGSTOP)
-        time.sleep(0.1)
-        before = niceness.kept_waiting(second)
+    spin = (
+        f"import os, sys; os.sched_setaffinity(0, {{{core}}})\n"
+        "os.sched_setscheduler(0, int(sys.argv[1]), os.sched_param(0))\n"
+        "print(flush=True)\n"
+        "while True: pass"
+    )
+    kinds = [os.SCHED_OTHER, os.SCHED_OTHER, policy]
+    spinning = [
+        subprocess.Popen([sys.executable, "-c", spin, str(kind)], stdout=subprocess.PIPE)
+        for kind in kinds
+    ]
+    pid = spinning[-1].pid
+
+    def is_kept_waiting() -> bool:
+        before = Turns.of(pid)
         time.sleep(0.5)
-        assert niceness.kept_waiting(second) == before
+        return Turns.of(pid).kept_waiting(before, 0.5)
+
+    try:
+        for process in spinning:
+            assert process.stdout is not None
+            process.stdout.readline()
+        assert any(is_kept_waiting() for _ in range(10))
+        os.kill(pid, signal.SIGSTOP)
+        assert not all(is_kept_waiting() for _ in range(10))
     finally:
-        for process in pair:
+        for process in spinning:
             process.kill()
-            process.wait()
-    assert niceness.kept_waiting(first) == 0
+            process.communicate(timeout=30)
+    assert Turns.of(pid) == (0, 0, False)
+
+
+def test_who_computes_in_an_endless_loop_is_not_kept_waiting() -> None:
+    assert not Turns(5.0, 1.0, wants=True).kept_waiting(Turns(4.0, 1.0, wants=True), 1.0)
+    assert Turns(4.1, 1.0, wants=True).kept_waiting(Turns(4.0, 1.0, wants=True), 1.0)
+    assert not Turns(4.0, 1.0, wants=False).kept_waiting(Turns(4.0, 1.0, wants=False), 1.0)

@@ -9,6 +9,7 @@ from supervisor_bench import Bench, click, frame, worker_threads
 import stream.worker.supervisor
 from stream.errors import Busy, ModelError
 from stream.messages import RemoveObject
+from stream.niceness import Turns
 from stream.worker.launch import spawn
 from stream.worker.messages import Done, Failed, Update
 from stream.worker.supervisor import Supervisor
@@ -156,11 +157,13 @@ def test_a_worker_that_is_kept_from_computing_is_waited_for_but_not_for_ever(
 ) -> None:
     looks: list[int] = []
 
-    def waiting_all_the_time(pid: int | None) -> float:
-        looks.append(len(bench.workers))
-        return float(len(looks))
+    class Waiting:
+        @staticmethod
+        def of(_: int | None) -> Turns:
+            looks.append(len(bench.workers))
+            return Turns(0.0, float(len(looks)), wants=False)
 
-    monkeypatch.setattr(stream.worker.supervisor, "kept_waiting", waiting_all_the_time)
+    monkeypatch.setattr(stream.worker.supervisor, "Turns", Waiting)
     monkeypatch.setattr(stream.worker.supervisor, "EXCUSES", 25)
     reports, tracker = bench.track("a")
     tracker.gate.clear()

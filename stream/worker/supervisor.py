@@ -21,7 +21,7 @@ from stream.limits import (
     WORKER_SILENCE,
     WORKER_START,
 )
-from stream.niceness import kept_waiting
+from stream.niceness import Turns
 from stream.worker import wire
 from stream.worker.admission import Admission
 from stream.worker.health import State, WorkerHealth
@@ -36,9 +36,8 @@ log = logging.getLogger(__name__)
 LOOKS = 10
 """How often a worker is looked at before its silence counts as death."""
 
-STARVED, EXCUSES = 0.5, 50
-"""A worker that was kept waiting for more than this share of the time between two looks is excused,
-so often without a word between."""
+EXCUSES = 50
+"""Looks at which a worker that says nothing is excused since others keep it from computing."""
 
 
 class Supervisor:
@@ -212,14 +211,14 @@ class Supervisor:
         it from computing, and another one would fare no better; but not for ever.
         """
         limit = self._silence_limit
-        looks, excused, waited = 0, 0, kept_waiting(link.pid)
+        looks, excused, turns = 0, 0, Turns.of(link.pid)
         while not self._stopping.is_set():
             if link.ended.wait(limit / LOOKS) and not self._stopping.is_set():
                 raise WorkerLostError("its process ended")
-            before, waited = waited, kept_waiting(link.pid)
+            before, turns = turns, Turns.of(link.pid)
             if self._heard:
                 looks = excused = 0
-            elif excused < EXCUSES and waited - before > STARVED * limit / LOOKS:
+            elif excused < EXCUSES and turns.kept_waiting(before, limit / LOOKS):
                 excused += 1
             else:
                 looks += 1

@@ -66,6 +66,10 @@ COLOUR, NEUTRAL = "#00b140", "#808080"
 BARE = 4
 """What hiding the object may leave of its 40 codes of chroma, which mix to none."""
 
+SPECKS = 12
+"""Samples of the object's 3,000 that erasing it may leave: what a mask left out, on a busy machine,
+it takes for background (docs/compositing.md). It is no privacy tool."""
+
 WAIT = 60
 """Seconds for whatever is waited for; nothing is decided by time."""
 
@@ -110,6 +114,8 @@ def off_object(number):
 
 def shown(picture, number, effect):
     """Chroma samples of what the effect must hide."""
+    if effect.name == "erase":
+        return max(shown_object(picture) - SPECKS, 0)
     if effect.on == "object":
         return shown_object(picture)
     return shown_room(picture, number, effect.name)

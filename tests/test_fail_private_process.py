@@ -251,17 +251,19 @@ async def test_with_the_embedded_network_nothing_but_the_object_is_shown_after_a
             planes = Planes.of(pictures.latest)
             return all((p == c).all() for p, c in zip(planes, codes, strict=True))
 
-        for number in (signal.SIGSTOP, signal.SIGSTOP):
-            await pictures.until(lambda seen: seen)
+        for _ in range(2):
+            await pictures.until(lambda seen: not is_hidden(seen))
             pid = supervisor.worker_pid
             assert pid is not None
-            os.kill(pid, number)
-            # While masks are still believed they stray, and the object may not be seen either.
+            os.kill(pid, signal.SIGSTOP)
+            # While masks are still believed they stray, and the object may not be seen either; one
+            # may be on its way when the worker is stopped.
+            await pictures.settle()
             await pictures.until(is_hidden)
             for _ in range(10):
                 assert is_hidden(await pictures.next())
             await pictures.until(lambda seen, pid=pid: supervisor.worker_pid not in (None, pid))
-        await pictures.until(lambda seen: seen)
+        await pictures.until(lambda seen: not is_hidden(seen))
 
 
 def test_what_is_looked_for_is_found():

@@ -79,6 +79,13 @@ def test_old_masks_of_what_has_moved_far_hide_all_and_of_what_stands_still_do_no
     assert show.tell(0.2, age=OLD + 0.01, drift=FAR + 0.01) == NOTHING
 
 
+def test_masks_once_refused_are_not_believed_again_though_the_object_comes_back(show):
+    show.tell(0.2, index=1)
+    assert show.tell(0.2, index=1, age=OLD + 0.01, drift=FAR + 0.01) == NOTHING
+    assert [show.tell(0.2, index=1, age=0.6) for _ in range(20)] == [NOTHING] * 20
+    assert show.pictures_until_open(0.2) is not None
+
+
 def test_asking_for_no_object_hides_all(show):
     assert show.tell() == NOTHING
 

@@ -118,6 +118,7 @@ class Privacy:
     def __init__(self) -> None:
         self._beliefs: dict[int, _Belief] = {}
         self._index: int | None = None
+        self._refused: int | None = None
         self._fades: tuple[float, float] | None = None
         self._time: float | None = None
 
@@ -131,7 +132,7 @@ class Privacy:
         """evidence: None when there is no mask. time: of the picture, in seconds."""
         elapsed = 0.0 if self._time is None else min(max(time - self._time, 0.0), LONGEST_STEP)
         self._time = time
-        if evidence is None or not evidence.is_usable or not evidence.extents:
+        if evidence is None or not self._may_use(evidence):
             self._fades = (0.0, 0.0)
             return Opening(0.0, 0.0)
         if evidence.index != self._index:
@@ -146,6 +147,13 @@ class Privacy:
         rest = all(belief.has_left or not belief.is_lost for belief in beliefs)
         self._fades = _faded(self._fades, (objects, rest), elapsed)
         return Opening(*self._fades)
+
+    def _may_use(self, evidence: Evidence) -> bool:
+        """Masks that were refused once stay so: an object that comes back to where they saw it
+        would show the picture for a moment."""
+        if not evidence.is_usable or not evidence.extents:
+            self._refused = evidence.index
+        return evidence.index != self._refused
 
 
 def _faded(

@@ -326,6 +326,7 @@ class Session:
     def _on_report(self, report: Report) -> None:
         match report:
             case Done():
+                self._compositor.trust_masks()
                 self._objects.done(report)
             case Failed(error):
                 self._tell(Rejected(None, error))

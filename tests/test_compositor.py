@@ -331,6 +331,14 @@ def scene_cut(width, height):
     return picture(width, height, seed=77)
 
 
+def settled(made, source):
+    """What is hidden at first comes back by and by."""
+    for _ in range(13):
+        source.pts += 3000
+        result = made.compose(source, masks(disc()))
+    return result
+
+
 def test_effect_and_size_may_change_at_any_picture():
     """What is kept from one picture to the next must not show up in the wrong one."""
     made = Compositor()
@@ -341,14 +349,10 @@ def test_effect_and_size_may_change_at_any_picture():
         made.set_effects((Effect(name, background=USES.get(name)),), BACKGROUNDS)
         for width, height, full, matrix in kinds:
             source = picture(width, height, full, matrix)
-            expected = compositor(name).compose(source, masks(disc()))
+            expected = settled(compositor(name), source)
             for _ in range(2):
                 made.compose(scene_cut(width, height), None)  # and nothing of it stays
-                result = made.compose(source, masks(disc()))
-                if name in HIDING:  # what was hidden comes back by and by
-                    for _ in range(12):
-                        source.pts += 3000
-                        result = made.compose(source, masks(disc()))
+                result = settled(made, source)
                 for plane, other in zip(Planes.of(result), Planes.of(expected), strict=True):
                     assert np.abs(plane.astype(int) - other).max() <= (
                         2 if name != "video" else 255

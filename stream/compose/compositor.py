@@ -55,6 +55,11 @@ class Compositor:
         check_stack(stack)
         self._scene = layers(stack, backgrounds, self._scene)
 
+    def trust_masks(self) -> None:
+        """Somebody has pointed at something: the next masks are right, whatever was taken for
+        background before. May be called from another thread."""
+        self._viewer.matting.trust()
+
     def compose(
         self,
         picture: av.VideoFrame,

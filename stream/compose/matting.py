@@ -11,6 +11,7 @@ from stream.compose.flow import Motion, Step, move
 from stream.compose.matte import Logits, Matte
 from stream.compose.planes import Area, Plane, Planes
 from stream.compose.refine import Coefficients, Enlarger, Guide, coefficients
+from stream.compose.scenery import Scenery
 
 Floats = NDArray[np.float32]
 
@@ -67,13 +68,16 @@ class Matting:
         self._planes: Planes | None = None
         self._guide: Guide | None = None
         self._step: Step | None = None
+        self._scenery = Scenery()
 
     def see(self, picture: Planes, index: int) -> None:
         """Take the next picture. index: rises from picture to picture."""
         self._planes, self._guide = picture, Guide.of(picture)
         self._step = self._motion.see(self._guide.luma, index)
+        self._scenery.see(self._guide.small, index)
         if self._step is None or self._step.is_cut:
             self._trails.clear()
+            self._scenery.forget()
         self._trails = {key: trail for key, trail in self._trails.items() if trail.is_used}
         for trail in self._trails.values():
             trail.is_used = False
@@ -83,17 +87,38 @@ class Matting:
         """From the newest picture to the one before; None when that was of another size."""
         return self._step
 
+    def learn(self, logits: Logits, index: int) -> None:
+        """Take the mask of all objects together, [s, s], of the picture `index`."""
+        self._scenery.learn(logits, index)
+
+    def trust(self) -> None:
+        """Believe the next masks whatever was seen before; called on any thread."""
+        self._scenery.trust()
+
     def reaches(self, index: int) -> bool:
         """Whether masks of that picture can be moved to this one."""
         return self._motion.back_to(index) is not None
 
-    def cutout(self, objects: Objects, logits: Logits, index: int) -> Cutout | None:
-        """The matte of logits [s, s] that belong to the picture `index`; None: not `reaches`."""
+    def cutout(
+        self,
+        objects: Objects,
+        logits: Logits,
+        index: int,
+        grows: bool = True,
+        shrinks: bool = True,
+    ) -> Cutout | None:
+        """The matte of logits [s, s] that belong to the picture `index`; None: not `reaches`.
+
+        grows, shrinks: whether colours may add to a mask, and take from it.
+        """
         coarse = self.moved(logits, index)
         if coarse is None:
             return None
         assert self._planes is not None
         assert self._guide is not None
+        flow = self._motion.back_to(index)
+        assert flow is not None
+        coarse = self._scenery.corrected(coarse, logits, flow, index, grows, shrinks)
         mask = ramp(coarse)
         found = coefficients(self._guide, mask)
         linear = self._steadied(objects, found)

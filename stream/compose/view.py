@@ -28,6 +28,7 @@ class Viewer:
         self._plates_used: set[Hashable] = set()
         self._privacies: dict[Objects, Privacy] = {None: Privacy()}
         self._used: set[Objects] = set()
+        self._ids: set[int] = set()
 
     def look(
         self,
@@ -41,6 +42,11 @@ class Viewer:
         """mask_index: of the picture of the masks, if not the one they tell themselves."""
         self.matting.see(picture, index)
         of = index if mask_index is not None or masks is None else masks.index
+        if masks is not None and len(masks.object_ids):
+            if set(masks.object_ids) - self._ids:
+                self.matting.trust()  # one may have stood there before it was chosen
+            self._ids = set(masks.object_ids)
+            self.matting.learn(np.maximum.reduce(list(masks.logits)), of)
         view = View(self, picture, masks, of, age, time)
         view.opening(None)  # always: an effect may come to hide at any moment
         return view
@@ -149,7 +155,12 @@ class View:
         together = self._together(objects)
         if together is None:
             return None
-        return self._viewer.matting.cutout(objects, together, self._index)
+        grows = set(self.ids(objects)) == set(self._present)  # else it might grow into another
+        # A colour that is the background's too must not uncover a part of what is to be hidden.
+        shrinks = not any(
+            each.effect.hides and each.effect.on != "background" for each in self.scene
+        )
+        return self._viewer.matting.cutout(objects, together, self._index, grows, shrinks)
 
     def _together(self, objects: Objects) -> Logits | None:
         logits = [self._present[id] for id in self.ids(objects)]

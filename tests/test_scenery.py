@@ -139,6 +139,10 @@ def test_masks_neither_grow_nor_shrink_where_they_must_not(show, kind):
     logits[30:70, 76:80] = -2.5
     show.see(with_object())
     free, bound = show.corrected(logits), show.corrected(logits, **{kind: False})
+    of = show.index
+    show.see(with_object())
+    moved, flow = mask(), np.full((ROWS, COLUMNS, 2), 60, np.float32)
+    assert show.corrected(mask(HOME), of, moved, flow, grows=False).max() < 0
     change = bound - logits
     assert (change <= 1e-5).all() if kind == "grows" else (change >= -1e-5).all()
     assert not np.array_equal(free, bound)

@@ -109,7 +109,7 @@ class Matting:
     ) -> Cutout | None:
         """The matte of logits [s, s] that belong to the picture `index`; None: not `reaches`.
 
-        grows, shrinks: whether colours may add to a mask, and take from it.
+        grows, shrinks: whether what is known of the background may change the mask so.
         """
         coarse = self.moved(logits, index)
         if coarse is None:

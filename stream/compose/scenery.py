@@ -172,7 +172,7 @@ class Scenery:
         """Logits of this picture, [h, w] of the grid.
 
         moved: logits [s, s] of the picture `index`, moved by `flow`, [h, w, 2]. grows, shrinks:
-        whether colours may add to a mask, and take from it.
+        whether the mask may.
         """
         then, now = self._at(index), self._seen[-1][1]
         if then is None:
@@ -190,9 +190,12 @@ class Scenery:
         evidence = self._evidence(now, near, area)
         if evidence is not None:
             more = OVERRULED * unexplained
-            most = (MOST + more) * near[area] if grows else np.float32(0)
-            least = LEAST - more if shrinks else np.float32(0)
-            result = result + np.minimum(np.maximum(evidence, least), most)
+            most = (MOST + more) * near[area]
+            result = result + np.minimum(np.maximum(evidence, LEAST - more), most)
+        if not grows:
+            result = np.minimum(result, small[area])
+        if not shrinks:
+            result = np.maximum(result, small[area])
         change = cv2.resize(result - small[area], (2 * columns, 2 * rows))
         whole = moved.copy()
         part = whole[2 * y : 2 * (y + rows), 2 * x : 2 * (x + columns)]

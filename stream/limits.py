@@ -397,6 +397,9 @@ MAX_PUBLICATIONS = 4
 PUBLISH_OPEN = 10.0
 """To connect to a target and be let in: a far RTMP server takes two seconds."""
 
+PUBLISH_GOODBYE = 1.0
+"""In which a target is told that the stream has ended."""
+
 SRT_CONNECT = 3.0
 """To connect by SRT, which asks four times a second, to all of a host's addresses: less than
 OPEN_TIMEOUT, so that the reason is told."""

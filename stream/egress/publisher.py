@@ -9,12 +9,14 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import NamedTuple, Protocol
 
 import av
 
 from stream.child import Child, ChildDied
+from stream.egress import pinned
 from stream.egress.bitrate import HEADROOM
 from stream.egress.publication import MESSAGES, Failure, Phase, Progress, UploadRate
 from stream.egress.sound_clock import SoundClock
@@ -34,6 +36,7 @@ from stream.egress.writer_messages import (
 )
 from stream.errors import InputError
 from stream.limits import (
+    PUBLISH_GOODBYE,
     PUBLISH_KEYFRAME,
     PUBLISH_OPEN,
     PUBLISH_SILENCE,
@@ -49,8 +52,14 @@ log = logging.getLogger(__name__)
 LOOK = 0.25
 """Seconds between two looks at a connection that says nothing."""
 
-GOODBYE = 1.0
-"""Seconds in which a target is told that the stream has ended."""
+
+class Refused(Exception):
+    """The target cannot be published to. detail: for people, without anything secret."""
+
+    def __init__(self, failure: Failure, detail: str = "") -> None:
+        super().__init__(detail)
+        self.failure = failure
+        self.detail = detail
 
 
 class Carrier(Protocol):
@@ -70,23 +79,20 @@ class Carrier(Protocol):
     def sound_dropped(self) -> int: ...
 
     async def carry(self, taken: Callable[[], None]) -> tuple[Failure, str]:
-        """One connection from its beginning to its end; returns why it ended.
+        """One connection from its beginning to its end; returns why it ended. Raises Refused.
 
         taken: is called when pictures were taken. Frees everything when cancelled.
         """
 
 
 class Publisher:
-    """name: for the log. may_reach: is asked before each connection."""
+    """name: for the log."""
 
-    def __init__(
-        self, name: str, target: Target, carrier: Carrier, may_reach: Callable[[], Awaitable[bool]]
-    ) -> None:
+    def __init__(self, name: str, target: Target, carrier: Carrier) -> None:
         self.target = target
         self.progress = Progress()
         self._name = name
         self._carrier = carrier
-        self._may_reach = may_reach
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -122,10 +128,9 @@ class Publisher:
         while True:
             self.progress.connect()
             try:
-                if await self._may_reach():
-                    failure, detail = await self._carrier.carry(self._taken)
-                else:
-                    failure, detail = Failure.FORBIDDEN, ""
+                failure, detail = await self._carrier.carry(self._taken)
+            except Refused as error:
+                failure, detail = error.failure, error.detail
             except ChildDied:
                 failure, detail = Failure.CRASHED, ""
             except OSError:
@@ -156,13 +161,24 @@ class MuxerCarrier:
 
     Sound goes along once the session has some. When it begins later, the target is connected to
     anew; nothing ever waits for it.
+
+    look_up: is asked before each connection for the IP addresses that may be connected to, and
+    raises Refused; None: wherever the target's name leads.
     """
 
-    def __init__(self, target: Target, session: Session) -> None:
+    def __init__(
+        self,
+        target: Target,
+        session: Session,
+        look_up: Callable[[], Awaitable[list[str]]] | None = None,
+    ) -> None:
         self.sent = 0
         self.sound_dropped = 0
         self._target = target
         self._session = session
+        self._look_up = look_up
+        self._connections = 0
+        self._route = pinned.Route(target.url)
         self._rate = UploadRate(session.broadcast.cap)
         self._dropped_before = 0
         self._child: Child | None = None
@@ -183,6 +199,21 @@ class MuxerCarrier:
         return self._opened is not None and self._opened.sound is not None
 
     async def carry(self, taken: Callable[[], None]) -> tuple[Failure, str]:
+        async with self._find() as self._route:
+            return await self._carry(taken)
+
+    @asynccontextmanager
+    async def _find(self) -> AsyncIterator[pinned.Route]:
+        if self._look_up is None:
+            yield pinned.Route(self._target.url)
+            return
+        found = await self._look_up()
+        address = found[self._connections % len(found)]  # when the first fails, another may do
+        self._connections += 1
+        async with pinned.route(self._target, address) as route:
+            yield route
+
+    async def _carry(self, taken: Callable[[], None]) -> tuple[Failure, str]:
         session = self._session
         session.listen(self._hear)  # while the process starts, it shows whether there is sound
         try:
@@ -211,7 +242,7 @@ class MuxerCarrier:
         except asyncio.CancelledError:
             feeding.cancel()
             child.write(encode(End()))
-            await child.ended(GOODBYE)
+            await child.ended(PUBLISH_GOODBYE)
             raise
         finally:
             feeding.cancel()
@@ -239,7 +270,8 @@ class MuxerCarrier:
         sound = self._opened.sound if self._opened else None
         if time.monotonic() - self._heard < SOUND_SILENCE:
             sound = self._sound
-        order = Open(self._target.url, self._target.kind, sound)
+        route = self._route
+        order = Open(route.url, self._target.kind, sound, route.tcurl, route.proxy)
         if order != self._opened:
             self._opened = order
             child.write(encode(order))

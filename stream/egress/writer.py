@@ -123,6 +123,10 @@ class Output:
             if place is None:
                 return
             options = OPTIONS[kind] | NO_INTERLEAVING
+            if self.order.tcurl is not None:
+                options["rtmp_tcurl"] = self.order.tcurl
+            if self.order.proxy is not None:
+                go_by_proxy(self.order.proxy)
             container = av.open(
                 place, "w", format=FORMATS[kind], container_options=options, buffer_size=CHUNK
             )
@@ -146,6 +150,12 @@ class Output:
             if self._srt is not None:
                 self._listener = None
         return self._srt
+
+
+def go_by_proxy(port: int) -> None:
+    """What connects by TLS from now on; FFmpeg's RTSP has no option for it."""
+    os.environ["http_proxy"] = f"http://127.0.0.1:{port}"
+    os.environ.pop("no_proxy", None)
 
 
 def bound_sockets() -> None:

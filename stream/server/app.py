@@ -81,7 +81,7 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     camera_routes.add_routes(app)
     publication_routes.add_routes(app)
     recording_routes.add_routes(app)
-    downloads.add_routes(app)
+    downloads.add_routes(app, settings.record)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", health.get_readyz)
     app.router.add_get("/metrics", metrics.get_metrics)
@@ -137,6 +137,7 @@ async def _sessions(
         with contextlib.suppress(OSError):  # the check says what is wrong
             settings.record.mkdir(parents=True, exist_ok=True)
         app[health.CHECKS].add("record", health.folder(settings.record), lasting=True)
+    await app[downloads.DOWNLOADS].load()
     await cameras.start()
     watch = asyncio.create_task(health.watch_loop())
     yield

@@ -31,7 +31,7 @@ async def _post(request: web.Request) -> web.Response:
     begun = recorder.start()
     state = dict(recorder.state() or {})
     if begun is not None:
-        state["downloads"] = request.app[DOWNLOADS].offer(begun)
+        state["downloads"] = await request.app[DOWNLOADS].offer(begun)
     return web.json_response(state, status=201)
 
 

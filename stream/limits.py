@@ -85,6 +85,15 @@ MAX_WORD = 60
 """Characters of a word or phrase that names an object: "the second man from the left in a red
 jacket" is 48, and longer ones name something else."""
 
+MAX_CONNECTIONS = 512
+"""Of HTTP at once, idle ones too: half of the 1024 files that a process usually may have."""
+
+HEAD_TIMEOUT = 20.0
+"""From connecting to the end of the first request's head. Browsers connect before they ask."""
+
+MAX_HEAD = 64 * 1024
+"""Bytes of a request's head that are kept until it ends; more are for aiohttp to refuse."""
+
 BODY_TIMEOUT = 30.0
 """To send a request's body: 10 MiB over a slow link, not a connection held open for ever."""
 

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from aiohttp import web
-from aiohttp.web_runner import GracefulExit
 
 from stream.errors import Busy
 
@@ -95,21 +94,12 @@ class Drain:
 DRAIN = web.AppKey("drain", Drain)
 
 
-async def on_signals(app: web.Application) -> None:
-    """Let signals drain the server, in place of aiohttp's handlers, which end it at once."""
+def on_signals(terminate: Callable[[], object], interrupt: Callable[[], object]) -> None:
+    """Let signals call these from now on, in the running loop."""
     loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        loop.call_soon(_exit)
-
     with contextlib.suppress(NotImplementedError):  # Windows has only Ctrl-C, which ends at once
-        loop.add_signal_handler(signal.SIGTERM, app[DRAIN].begin, end)
-        loop.add_signal_handler(signal.SIGINT, app[DRAIN].at_once, end)
-
-
-def _exit() -> None:
-    """Raised in the loop itself, not in a task, so that it ends the loop."""
-    raise GracefulExit
+        loop.add_signal_handler(signal.SIGTERM, terminate)
+        loop.add_signal_handler(signal.SIGINT, interrupt)
 
 
 def _listed(running: dict[str, int]) -> str:

@@ -94,9 +94,12 @@ class Output:
         return True
 
     def hear(self, sound: Sound, data: bytes) -> None:
-        """What comes before the first key frame is left out. Raises as `write`."""
-        if self._container is not None and self._sound is not None:
-            self._container.mux(self._sound.packets(sound.pts - self._began, data))
+        """What comes before the first key frame, and other sound than the connection was begun
+        with before the next, is left out. Raises as `write`."""
+        track = self._sound
+        if self._container is None or track is None or track.format != self.order.sound:
+            return
+        self._container.mux(track.packets(sound.pts - self._began, data))
 
     def close(self) -> None:
         if self._container is not None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import os
 import re
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from fake_tracker import bright_supervisor
 from rtc_client import eventually
 
@@ -145,3 +148,20 @@ async def test_what_is_no_request_is_refused_at_once(tmp_path: Path, request_: b
     async with open_port(tmp_path) as port:
         answer = await ask(port, request_)
         assert b"HTTP/1.0 400" in answer or b"HTTP/1.1 400" in answer
+
+
+async def test_a_signal_breaks_off_the_start_and_the_next_ends_the_process() -> None:
+    app, starting = web.Application(), asyncio.Event()
+
+    async def start(_: web.Application) -> None:
+        starting.set()
+        await asyncio.Event().wait()
+
+    app.on_startup.append(start)
+    serving = asyncio.create_task(serve(app, "127.0.0.1", 0, print))
+    async with asyncio.timeout(10):
+        await starting.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait([serving])
+    assert serving.cancelled()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -111,24 +111,30 @@ async def serve(app: web.Application, host: str, port: int, tell: Callable[[str]
     """
     task, ended = asyncio.current_task(), asyncio.Event()
     assert task is not None
-    drain.on_signals(task.cancel, task.cancel)  # while it starts, there is nothing to drain
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT)
-    await runner.setup()
-    try:
-        ending = app[drain.DRAIN]
-        drain.on_signals(lambda: ending.begin(ended.set), lambda: ending.at_once(ended.set))
-        assert runner.server is not None
-        door = Door(runner.server)
-        listening = await asyncio.get_running_loop().create_server(door, host, port, backlog=128)
+    with drain.on_signals(task.cancel, task.cancel):  # while it starts, there is nothing to drain
+        await runner.setup()
+    ending = app[drain.DRAIN]
+    with drain.on_signals(lambda: ending.begin(ended.set), lambda: ending.at_once(ended.set)):
         try:
-            url = URL.build(scheme="http", host=host, port=listening.sockets[0].getsockname()[1])
-            tell(f"======== Running on {url} ========\n(Press CTRL+C to quit)")
-            await ended.wait()
+            async with _listening(runner, host, port) as url:
+                tell(f"======== Running on {url} ========\n(Press CTRL+C to quit)")
+                await ended.wait()
         finally:
-            listening.close()
-            door.close()
+            await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _listening(runner: web.AppRunner, host: str, port: int) -> AsyncIterator[URL]:
+    """Where the port is open."""
+    assert runner.server is not None
+    door = Door(runner.server)
+    server = await asyncio.get_running_loop().create_server(door, host, port, backlog=128)
+    try:
+        yield URL.build(scheme="http", host=host, port=server.sockets[0].getsockname()[1])
     finally:
-        await runner.cleanup()
+        server.close()
+        door.close()
 
 
 async def _sessions(

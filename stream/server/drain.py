@@ -94,12 +94,19 @@ class Drain:
 DRAIN = web.AppKey("drain", Drain)
 
 
-def on_signals(terminate: Callable[[], object], interrupt: Callable[[], object]) -> None:
-    """Let signals call these from now on, in the running loop."""
+@contextlib.contextmanager
+def on_signals(terminate: Callable[[], object], interrupt: Callable[[], object]) -> Iterator[None]:
+    """Let signals call these within this, in the running loop; after it, they end the process."""
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError):  # Windows has only Ctrl-C, which ends at once
         loop.add_signal_handler(signal.SIGTERM, terminate)
         loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            loop.remove_signal_handler(signal.SIGTERM)
+            loop.remove_signal_handler(signal.SIGINT)
 
 
 def _listed(running: dict[str, int]) -> str:

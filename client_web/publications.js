@@ -3,6 +3,8 @@
 import { request } from "./request.js";
 
 const PACE = 1_500; // milliseconds between two looks at what the targets do
+const NOT_ALLOWED =
+  "Only who runs this server may send its cameras elsewhere, with the operator's token.";
 
 /** What a person should read of a publication's state. */
 export function explain({ state, reason, retry_in, sound }) {
@@ -45,6 +47,7 @@ export class Publications {
     const { remote } = this.#sources;
     this.#path = live ? `${this.#session.place}/publications` : null;
     this.#panel.hidden = !live;
+    this.#form.hidden = false;
     this.#hint.textContent =
       remote === null
         ? "Send this picture to a server or a service as well, as long as it runs here."
@@ -59,8 +62,16 @@ export class Publications {
     const { body } = await request("GET", path);
     if (path !== this.#path) return;
     if (body.publications) this.#show(body.publications);
+    if (body.allowed === false) this.#forbid();
     clearTimeout(this.#timer); // a look that was asked for meanwhile has set its own
     this.#timer = setTimeout(() => this.#look(path), PACE);
+  }
+
+  /** What there is can be seen, and neither added to nor stopped. */
+  #forbid() {
+    this.#form.hidden = true;
+    this.#hint.textContent = NOT_ALLOWED;
+    for (const { item } of this.#rows.values()) item.querySelector("button").hidden = true;
   }
 
   async #add(url) {

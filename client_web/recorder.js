@@ -102,7 +102,7 @@ export class Recorder {
     this.#timer = setTimeout(() => this.#look(path), PACE);
     if (turn !== this.#turn) return;
     if (status === 200) {
-      this.#refuse(body.possible ? "" : NO_FOLDER);
+      this.#refuse(body.allowed ? (body.possible ? "" : NO_FOLDER) : NOT_ALLOWED);
       this.#tell(body.recording);
     } else if (status === 401) {
       this.#refuse(NOT_ALLOWED);

@@ -85,6 +85,15 @@ MAX_WORD = 60
 """Characters of a word or phrase that names an object: "the second man from the left in a red
 jacket" is 48, and longer ones name something else."""
 
+MAX_CONNECTIONS = 512
+"""Of HTTP at once, idle ones too: half of the 1024 files that a process usually may have."""
+
+HEAD_TIMEOUT = 20.0
+"""From connecting to the end of the first request's head. Browsers connect before they ask."""
+
+MAX_HEAD = 64 * 1024
+"""Bytes of a request's head that are kept until it ends; more are for aiohttp to refuse."""
+
 BODY_TIMEOUT = 30.0
 """To send a request's body: 10 MiB over a slow link, not a connection held open for ever."""
 
@@ -396,6 +405,9 @@ MAX_PUBLICATIONS = 4
 
 PUBLISH_OPEN = 10.0
 """To connect to a target and be let in: a far RTMP server takes two seconds."""
+
+PUBLISH_GOODBYE = 1.0
+"""In which a target is told that the stream has ended."""
 
 SRT_CONNECT = 3.0
 """To connect by SRT, which asks four times a second, to all of a host's addresses: less than

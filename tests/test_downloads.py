@@ -116,7 +116,7 @@ async def test_only_so_many_are_sent_at_once(
     http: Http, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads = http.app[DOWNLOADS]
-    url = f"{downloads.offer(Written(deque([clip])))}/{clip.name}"
+    url = f"{await downloads.offer(Written(deque([clip])))}/{clip.name}"
     is_gone_on = asyncio.Event()
     send = web.FileResponse._sendfile
 
@@ -138,15 +138,15 @@ async def test_only_so_many_are_sent_at_once(
     await eventually(lambda: downloads.sending == 0)
 
 
-def test_they_are_offered_for_a_day_and_no_more_than_so_many() -> None:
+async def test_they_are_offered_for_a_day_and_no_more_than_so_many() -> None:
     now = 0.0
-    downloads = Downloads(lambda: now)
+    downloads = Downloads(None, lambda: now)
 
-    def secret(written: Written) -> str:
-        return downloads.offer(written).rpartition("/")[2]
+    async def secret(written: Written) -> str:
+        return (await downloads.offer(written)).rpartition("/")[2]
 
     goes_on, over = Written(), Written(ended=0.0)
-    first, second = secret(goes_on), secret(over)
+    first, second = await secret(goes_on), await secret(over)
     now = DOWNLOADABLE_FOR
     assert downloads.find(second) is over
     now += 1
@@ -154,7 +154,7 @@ def test_they_are_offered_for_a_day_and_no_more_than_so_many() -> None:
         downloads.find(second)
     assert downloads.find(first) is goes_on
     for _ in range(MAX_DOWNLOADABLE):
-        newest = secret(Written())
+        newest = await secret(Written())
     with pytest.raises(web.HTTPNotFound):
         downloads.find(first)
     assert downloads.find(newest).ended is None

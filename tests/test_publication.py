@@ -21,7 +21,7 @@ from stream.egress.writer_messages import (
     Written,
 )
 from stream.errors import InputError
-from stream.limits import LONGEST_WAIT, SHORTEST_WAIT, STEADY_AFTER
+from stream.limits import LONGEST_WAIT, MAX_ADDRESS, SHORTEST_WAIT, STEADY_AFTER
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,9 @@ def test_the_rate_falls_with_a_slow_network_and_comes_back() -> None:
 
 
 def test_messages_arrive_as_they_were_sent() -> None:
-    order, picture = Open("rtmp://h/a/" + "ä" * 1000, Kind.RTMP), Picture(5, 90_000, True)
+    longest = "rtmp://h/a/" + "😀" * (MAX_ADDRESS - 11)
+    order = Open(longest, Kind.RTMP, tcurl=longest, proxy=65535)
+    picture = Picture(5, 90_000, True)
     loud, sound = Open("rtmp://h/a", Kind.RTMP, SoundFormat(48_000, 2)), Sound(4, 90_020)
     pipe = io.BytesIO(
         b"".join(map(writer_messages.encode, (order, picture)))

@@ -136,7 +136,7 @@ async def test_a_session_is_recorded_with_its_sound(http: Http, tmp_path: Path) 
     try:
         path = "/sessions/studio/recording"
         async with http.get(path) as response:
-            assert await response.json() == {"possible": True, "recording": None}
+            assert await response.json() == {"possible": True, "allowed": True, "recording": None}
         async with http.post(path) as response:
             assert response.status == 201
         folder = tmp_path / "recordings" / "_sessions" / "studio"
@@ -182,7 +182,7 @@ async def test_who_watches_a_camera_records_the_camera(http: Http, clip: Path) -
             assert response.status == 404
             assert "camera itself" in await response.text()
         async with http.get("/cameras/film/recording") as response:
-            assert await response.json() == {"possible": True, "recording": None}
+            assert await response.json() == {"possible": True, "allowed": True, "recording": None}
     finally:
         await viewer.close()
 
@@ -194,7 +194,11 @@ async def test_no_session_is_recorded_where_the_operator_named_no_folder() -> No
             await client.connect(http)  # type: ignore[arg-type]
             path = f"/sessions/{client.session}/recording"
             async with http.get(path) as response:
-                assert await response.json() == {"possible": False, "recording": None}
+                assert await response.json() == {
+                    "possible": False,
+                    "allowed": True,
+                    "recording": None,
+                }
             async with http.post(path) as response:
                 assert response.status == 400
                 assert "--record" in await response.text()

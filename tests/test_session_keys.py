@@ -11,6 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from fake_tracker import bright_supervisor
 from rtc_client import Scene, eventually
+from rtsp_camera import write_clip
 from test_keys import MIDNIGHT, Clock, identity
 from whip_client import SDP, Party
 
@@ -243,6 +244,32 @@ async def test_who_needs_none(
         http.app[GATE].keys.create("k")
         assert (await http.post("/whip", headers=headers)).status == whip
         assert (await http.get("/cameras", headers=headers)).status == cameras
+
+
+async def test_who_may_only_read_is_told(tmp_path: Path) -> None:
+    """So that a page shows no button that the server refuses."""
+    operator, clip = bearer("operators-token"), write_clip(tmp_path / "clip.mp4")
+    settings = {"session_keys": "all", "token": "operators-token", "camera_files": True}
+    async with served(tmp_path, record=tmp_path, **settings) as http:
+        key = bearer(http.app[GATE].keys.create("k"))
+        given = {"name": "film", "url": str(clip)}
+        assert (await http.post("/cameras", json=given, headers=operator)).status == 201
+        publisher = Party(Scene())
+        try:
+            await publisher.begin(http, "/whip?session=studio", **key)
+            for path, by_key in (
+                ("/cameras/film/recording", False),
+                ("/sessions/studio/recording", False),
+                ("/cameras/film/publications", False),
+                ("/sessions/studio/publications", True),
+            ):
+                for headers, allowed in ((key, by_key), (operator, True)):
+                    told = await (await http.get(path, headers=headers)).json()
+                    assert told["allowed"] == allowed, path
+                    wrong = await http.post(path, json=[], headers=headers)
+                    assert (wrong.status != 403) == allowed, path
+        finally:
+            await publisher.close()
 
 
 async def test_sessions_count_for_their_key_and_are_its_own(

@@ -322,6 +322,31 @@ async def test_sound_goes_along_in_step(http: Http, receivers: Receivers) -> Non
         await source.close()
 
 
+async def test_who_called_hears_the_sound_that_begins_later(
+    http: Http, receivers: Receivers
+) -> None:
+    at = f"srt://127.0.0.1:{free_port()}"
+    tone = Tone()
+    tone.playing.clear()
+    source = await begin_session(http, Flash(tone), tone)
+    try:
+        await publish_session(http, f"{at}?mode=listener")
+        receiver = await receivers.start(f"{at}?mode=caller")
+        await eventually(lambda: sum("size" in told for told in parsed(receiver)) > 60, WAIT)
+        assert not (await session_until(http, state="live"))["sound"]
+        times = [told["sound"] for told in parsed(receiver) if "sound" in told]
+        # GStreamer moves them a little, to its own clock.
+        assert np.diff(times) == pytest.approx(1024 / 48_000, abs=0.008)
+        assert np.median(np.diff(times)) == pytest.approx(1024 / 48_000, abs=0.001)
+        assert not any(told.get("loud") for told in parsed(receiver))
+        tone.playing.set()
+        await is_in_step(receiver)
+        found = await session_until(http, state="live")
+        assert (found["sound"], found["reconnects"]) == (True, 0)
+    finally:
+        await source.close()
+
+
 class Kept:
     """Stands for a connection: what was sent."""
 

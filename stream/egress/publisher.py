@@ -9,13 +9,16 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import NamedTuple, Protocol
 
 import av
 
 from stream.child import Child, ChildDied
+from stream.egress import pinned
 from stream.egress.bitrate import HEADROOM
+from stream.egress.encoder import RATE
 from stream.egress.publication import MESSAGES, Failure, Phase, Progress, UploadRate
 from stream.egress.sound_clock import SoundClock
 from stream.egress.target import Target
@@ -34,6 +37,7 @@ from stream.egress.writer_messages import (
 )
 from stream.errors import InputError
 from stream.limits import (
+    PUBLISH_GOODBYE,
     PUBLISH_KEYFRAME,
     PUBLISH_OPEN,
     PUBLISH_SILENCE,
@@ -46,11 +50,20 @@ from stream.session import Session
 
 log = logging.getLogger(__name__)
 
+EXPECTED = SoundFormat(48_000, 2)
+"""Of sound that is yet to come: what cameras are read as, and what WebRTC's Opus is decoded to."""
+
 LOOK = 0.25
 """Seconds between two looks at a connection that says nothing."""
 
-GOODBYE = 1.0
-"""Seconds in which a target is told that the stream has ended."""
+
+class Refused(Exception):
+    """The target cannot be published to. detail: for people, without anything secret."""
+
+    def __init__(self, failure: Failure, detail: str = "") -> None:
+        super().__init__(detail)
+        self.failure = failure
+        self.detail = detail
 
 
 class Carrier(Protocol):
@@ -70,23 +83,20 @@ class Carrier(Protocol):
     def sound_dropped(self) -> int: ...
 
     async def carry(self, taken: Callable[[], None]) -> tuple[Failure, str]:
-        """One connection from its beginning to its end; returns why it ended.
+        """One connection from its beginning to its end; returns why it ended. Raises Refused.
 
         taken: is called when pictures were taken. Frees everything when cancelled.
         """
 
 
 class Publisher:
-    """name: for the log. may_reach: is asked before each connection."""
+    """name: for the log."""
 
-    def __init__(
-        self, name: str, target: Target, carrier: Carrier, may_reach: Callable[[], Awaitable[bool]]
-    ) -> None:
+    def __init__(self, name: str, target: Target, carrier: Carrier) -> None:
         self.target = target
         self.progress = Progress()
         self._name = name
         self._carrier = carrier
-        self._may_reach = may_reach
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -122,10 +132,9 @@ class Publisher:
         while True:
             self.progress.connect()
             try:
-                if await self._may_reach():
-                    failure, detail = await self._carrier.carry(self._taken)
-                else:
-                    failure, detail = Failure.FORBIDDEN, ""
+                failure, detail = await self._carrier.carry(self._taken)
+            except Refused as error:
+                failure, detail = error.failure, error.detail
             except ChildDied:
                 failure, detail = Failure.CRASHED, ""
             except OSError:
@@ -155,14 +164,26 @@ class MuxerCarrier:
     all other viewers. What it cannot send in time is dropped: pictures up to the next key frame.
 
     Sound goes along once the session has some. When it begins later, the target is connected to
-    anew; nothing ever waits for it.
+    anew; nothing ever waits for it. Who called us by SRT would have to call again, so he is told of
+    sound from the start where the session may have some, and hears silence while there is none.
+
+    look_up: is asked before each connection for the IP addresses that may be connected to, and
+    raises Refused; None: wherever the target's name leads.
     """
 
-    def __init__(self, target: Target, session: Session) -> None:
+    def __init__(
+        self,
+        target: Target,
+        session: Session,
+        look_up: Callable[[], Awaitable[list[str]]] | None = None,
+    ) -> None:
         self.sent = 0
         self.sound_dropped = 0
         self._target = target
         self._session = session
+        self._look_up = look_up
+        self._connections = 0
+        self._route = pinned.Route(target.url)
         self._rate = UploadRate(session.broadcast.cap)
         self._dropped_before = 0
         self._child: Child | None = None
@@ -173,6 +194,8 @@ class MuxerCarrier:
         self._clock = SoundClock()
         self._sound: SoundFormat | None = None
         self._heard = float("-inf")
+        self._fills_silence = False
+        self._silence_end = 0
 
     @property
     def dropped(self) -> int:
@@ -180,9 +203,28 @@ class MuxerCarrier:
 
     @property
     def has_sound(self) -> bool:
-        return self._opened is not None and self._opened.sound is not None
+        return self._opened is not None and self._opened.sound is not None and not self._is_silent
+
+    @property
+    def _is_silent(self) -> bool:
+        return self._fills_silence and time.monotonic() - self._heard >= SOUND_SILENCE
 
     async def carry(self, taken: Callable[[], None]) -> tuple[Failure, str]:
+        async with self._find() as self._route:
+            return await self._carry(taken)
+
+    @asynccontextmanager
+    async def _find(self) -> AsyncIterator[pinned.Route]:
+        if self._look_up is None:
+            yield pinned.Route(self._target.url)
+            return
+        found = await self._look_up()
+        address = found[self._connections % len(found)]  # when the first fails, another may do
+        self._connections += 1
+        async with pinned.route(self._target, address) as route:
+            yield route
+
+    async def _carry(self, taken: Callable[[], None]) -> tuple[Failure, str]:
         session = self._session
         session.listen(self._hear)  # while the process starts, it shows whether there is sound
         try:
@@ -196,12 +238,13 @@ class MuxerCarrier:
             self._child = self._opened = None
 
     async def _send(self, child: Child, taken: Callable[[], None]) -> tuple[Failure, str]:
-        broadcast = self._session.broadcast
+        session, broadcast = self._session, self._session.broadcast
         estimate = self._rate.estimate
         if not self.sent:  # nothing was learned yet: whoever watches is not to see it begin
             estimate = max(estimate, round(broadcast.target.bitrate / HEADROOM))
         self._rate = UploadRate(broadcast.cap, estimate)
         self._clock = SoundClock()
+        self._fills_silence = self._target.waits and (session.has_sound or session.may_have_sound)
         self._fed.clear()
         self._viewer = viewer = broadcast.join("H264", guesses=True)
         viewer.estimate = self._rate.estimate
@@ -211,7 +254,7 @@ class MuxerCarrier:
         except asyncio.CancelledError:
             feeding.cancel()
             child.write(encode(End()))
-            await child.ended(GOODBYE)
+            await child.ended(PUBLISH_GOODBYE)
             raise
         finally:
             feeding.cancel()
@@ -233,35 +276,55 @@ class MuxerCarrier:
             data = sent.encoded.data
             self._fed.append(_Fed(time.monotonic(), is_picture=True))
             child.write(encode(Picture(len(data), sent.pts, sent.encoded.keyframe)) + data)
+            if self._is_silent:
+                self._be_silent(child, sent.pts)
+
+    def _be_silent(self, child: Child, pts: int) -> None:
+        """Until the picture of this time."""
+        if self._opened is None or self._opened.sound != EXPECTED:
+            return
+        if not 0 <= pts - self._silence_end < RATE or self._is_sound_held_up():
+            self._silence_end = pts
+        # 8 samples are 15 units of the pictures' clock.
+        count = (pts - self._silence_end) // 15 * 8
+        if count:
+            data = bytes(count * 2 * EXPECTED.channels)
+            self._feed_sound(child, self._silence_end, data)
+            self._silence_end += count // 8 * 15
 
     def _open(self, child: Child, viewer: Viewer) -> None:
         """Say what is to be connected to; once more when sound has begun since."""
-        sound = self._opened.sound if self._opened else None
+        sound = self._opened.sound if self._opened else EXPECTED if self._is_silent else None
         if time.monotonic() - self._heard < SOUND_SILENCE:
             sound = self._sound
-        order = Open(self._target.url, self._target.kind, sound)
+        route = self._route
+        order = Open(route.url, self._target.kind, sound, route.tcurl, route.proxy)
         if order != self._opened:
             self._opened = order
             child.write(encode(order))
             viewer.want_keyframe()
 
     def _hear(self, sound: av.AudioFrame, arrived: float) -> None:
-        now = time.monotonic()
-        self._heard = now
+        self._heard = time.monotonic()
         self._sound = SoundFormat(sound.sample_rate, sound.layout.nb_channels)
-        if self._child is None or not self.has_sound:
+        if self._child is None or self._opened is None or self._opened.sound != self._sound:
             return
         assert sound.pts is not None
         assert sound.time_base is not None
         pts = self._clock.sound(float(sound.pts * sound.time_base), arrived)
         if pts is None:
             return
-        if self._on_the_way(pictures=False) >= PUBLISH_SOUND_WINDOW:
+        if self._is_sound_held_up():
             self.sound_dropped += 1
-            return
-        data = sound.to_ndarray().tobytes()
-        self._fed.append(_Fed(now, is_picture=False))
-        self._child.write(encode(Sound(len(data), pts)) + data)
+        else:
+            self._feed_sound(self._child, pts, sound.to_ndarray().tobytes())
+
+    def _is_sound_held_up(self) -> bool:
+        return self._on_the_way(pictures=False) >= PUBLISH_SOUND_WINDOW
+
+    def _feed_sound(self, child: Child, pts: int, data: bytes) -> None:
+        self._fed.append(_Fed(time.monotonic(), is_picture=False))
+        child.write(encode(Sound(len(data), pts)) + data)
 
     def _on_the_way(self, *, pictures: bool) -> int:
         return sum(fed.is_picture == pictures for fed in self._fed)

@@ -11,7 +11,7 @@ import logging
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -145,11 +145,27 @@ class FragmentedFile:
 class Written:
     """The newest files of one recording, in their order; outlives it for those who fetch them.
 
-    ended: time.monotonic(); None: it goes on.
+    began, ended: seconds since 1970; None: it goes on. changed: is called in the recording's own
+    thread when there is another file, and in the end.
     """
 
     paths: deque[Path] = field(default_factory=lambda: deque(maxlen=RECORD_REMEMBERED))
+    began: float = field(default_factory=time.time)
     ended: float | None = None
+    changed: Callable[["Written"], None] | None = None
+
+    def add(self, path: Path) -> None:
+        self.paths.append(path)
+        self._tell()
+
+    def end(self) -> None:
+        self.ended = time.time()
+        self._tell()
+
+    def _tell(self) -> None:
+        changed = self.changed  # another thread may take it away
+        if changed is not None:
+            changed(self)
 
 
 class Recording:
@@ -196,8 +212,8 @@ class Recording:
         loop = asyncio.get_running_loop()
         with contextlib.suppress(MediaError):
             await loop.run_in_executor(self._thread, self._close_file)
+        await loop.run_in_executor(self._thread, self.written.end)
         self._thread.shutdown(wait=False)
-        self.written.ended = time.monotonic()
 
     def state(self) -> dict[str, object]:
         file = self._file
@@ -298,7 +314,7 @@ class Recording:
             start = max(min([pts, *(sound.pts for sound in sounds)]), pts - late)
             self._file = FragmentedFile(_free_name(self._folder), frame, start, format)
             self._files += 1
-            self.written.paths.append(self._file.path)
+            self.written.add(self._file.path)
             self._write_sounds(sounds, self._file)
         if self._former is not None and pts - self._file.start > late:
             self._close_former()

@@ -62,6 +62,11 @@ class Target:
         return urlsplit(self.url).path
 
     @property
+    def waits(self) -> bool:
+        """To be called, instead of calling."""
+        return self.kind is Kind.SRT and srt_address.read(self.url).is_listener
+
+    @property
     def endpoint(self) -> tuple[str, str]:
         """Of WHIP: the address without its user, and the bearer token that stood in its place."""
         parts = urlsplit(self.url)

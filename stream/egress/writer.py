@@ -94,9 +94,12 @@ class Output:
         return True
 
     def hear(self, sound: Sound, data: bytes) -> None:
-        """What comes before the first key frame is left out. Raises as `write`."""
-        if self._container is not None and self._sound is not None:
-            self._container.mux(self._sound.packets(sound.pts - self._began, data))
+        """What comes before the first key frame, and other sound than the connection was begun
+        with before the next, is left out. Raises as `write`."""
+        track = self._sound
+        if self._container is None or track is None or track.format != self.order.sound:
+            return
+        self._container.mux(track.packets(sound.pts - self._began, data))
 
     def close(self) -> None:
         if self._container is not None:
@@ -123,6 +126,10 @@ class Output:
             if place is None:
                 return
             options = OPTIONS[kind] | NO_INTERLEAVING
+            if self.order.tcurl is not None:
+                options["rtmp_tcurl"] = self.order.tcurl
+            if self.order.proxy is not None:
+                go_by_proxy(self.order.proxy)
             container = av.open(
                 place, "w", format=FORMATS[kind], container_options=options, buffer_size=CHUNK
             )
@@ -146,6 +153,12 @@ class Output:
             if self._srt is not None:
                 self._listener = None
         return self._srt
+
+
+def go_by_proxy(port: int) -> None:
+    """What connects by TLS from now on; FFmpeg's RTSP has no option for it."""
+    os.environ["http_proxy"] = f"http://127.0.0.1:{port}"
+    os.environ.pop("no_proxy", None)
 
 
 def bound_sockets() -> None:

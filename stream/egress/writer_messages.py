@@ -12,8 +12,8 @@ from stream.egress.publication import Failure
 from stream.egress.target import Kind
 from stream.errors import InputError
 
-MAX_LINE = 8192
-"""An address of MAX_ADDRESS characters, each escaped, fits."""
+MAX_LINE = 64 * 1024
+"""Two addresses of MAX_ADDRESS characters, each escaped as two of six, fit."""
 
 MAX_PICTURE = 16 * 1024 * 1024
 """Bytes of an encoded picture: more than a key frame of the largest that is taken."""
@@ -31,12 +31,14 @@ class SoundFormat:
 class Open:
     """Connect with the next key frame, anew if there is a connection with other sound.
 
-    sound: that will come; None: only pictures will.
+    sound: that will come; None: only pictures will. tcurl, proxy: as in a Route.
     """
 
     url: str
     kind: Kind
     sound: SoundFormat | None = None
+    tcurl: str | None = None
+    proxy: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ def read_order(pipe: BinaryIO) -> tuple[Order, bytes] | None:
     match fields.pop("is"):
         case "Open":
             sound = fields["sound"] and SoundFormat(**fields["sound"])
-            return Open(fields["url"], Kind(fields["kind"]), sound), b""
+            kind = Kind(fields["kind"])
+            return Open(fields["url"], kind, sound, fields["tcurl"], fields["proxy"]), b""
         case "End":
             return End(), b""
         case "Sound":

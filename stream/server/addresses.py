@@ -59,21 +59,19 @@ ANYWHERE = Allowed(("0.0.0.0/0", "::/0"))
 """For whom the server may connect to any address: its operator."""
 
 
-async def may_reach(host: str, allowed: Allowed) -> bool:
-    """Whether all addresses of a host are allowed; of one that has none, connecting tells why.
+async def look_up(host: str) -> list[str]:
+    """A host's addresses, those first that are to be tried first; none where nobody knows it.
 
-    For what connects by itself, as FFmpeg does: a name server that changes its answer in the
-    moment between can lead it elsewhere, which a Guard does not let happen.
+    For what connects by itself: it is to be led to what was found here and is allowed, since a
+    name server may answer something else a moment later. What connects here has a Guard.
     """
-    if allowed.host(host):
-        return True
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(LOOKUP):
             found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError):
-        return True
-    return all(allowed.address(str(address[0])) for *_, address in found)
+        return []
+    return [str(address[0]) for *_, address in found]
 
 
 class Guard:

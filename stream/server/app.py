@@ -6,11 +6,12 @@ import logging
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from aiohttp import web
+from yarl import URL
 
 from stream import config, logs
 from stream.cameras import CameraFile, default_path
@@ -37,6 +38,7 @@ from stream.server import (
 )
 from stream.server.access import cross_origin
 from stream.server.cameras import CAMERAS, Cameras
+from stream.server.door import Door
 from stream.server.http import add_headers, errors_as_json, only_same_site
 from stream.settings import Settings
 from stream.worker.launch import engine
@@ -81,7 +83,7 @@ def create_app(settings: Settings, tracker: Supervisor | None = None) -> web.App
     camera_routes.add_routes(app)
     publication_routes.add_routes(app)
     recording_routes.add_routes(app)
-    downloads.add_routes(app)
+    downloads.add_routes(app, settings.record)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", health.get_readyz)
     app.router.add_get("/metrics", metrics.get_metrics)
@@ -97,15 +99,42 @@ def run(settings: Settings) -> None:
         log.warning("%s is no setting and changes nothing; is %s meant?", given, meant)
     sys.setswitchinterval(SWITCH_INTERVAL)
     app = create_app(replace(settings, cameras=settings.cameras or default_path()))
-    app.on_startup.append(drain.on_signals)
-    web.run_app(
-        app,
-        host=settings.host,
-        port=settings.port,
-        access_log=None,
-        print=log.info if settings.log_format == "json" else print,
-        shutdown_timeout=CLOSE_TIMEOUT,
-    )
+    tell = log.info if settings.log_format == "json" else print
+    with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
+        asyncio.run(serve(app, settings.host, settings.port, tell))
+
+
+async def serve(app: web.Application, host: str, port: int, tell: Callable[[str], object]) -> None:
+    """Until a signal. tell: is given a line when the port is open.
+
+    Raises what starting the application raises, OSError where the port cannot be opened.
+    """
+    task, ended = asyncio.current_task(), asyncio.Event()
+    assert task is not None
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT)
+    with drain.on_signals(task.cancel, task.cancel):  # while it starts, there is nothing to drain
+        await runner.setup()
+    ending = app[drain.DRAIN]
+    with drain.on_signals(lambda: ending.begin(ended.set), lambda: ending.at_once(ended.set)):
+        try:
+            async with _listening(runner, host, port) as url:
+                tell(f"======== Running on {url} ========\n(Press CTRL+C to quit)")
+                await ended.wait()
+        finally:
+            await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _listening(runner: web.AppRunner, host: str, port: int) -> AsyncIterator[URL]:
+    """Where the port is open."""
+    assert runner.server is not None
+    door = Door(runner.server)
+    server = await asyncio.get_running_loop().create_server(door, host, port, backlog=128)
+    try:
+        yield URL.build(scheme="http", host=host, port=server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
+        door.close()
 
 
 async def _sessions(
@@ -137,6 +166,7 @@ async def _sessions(
         with contextlib.suppress(OSError):  # the check says what is wrong
             settings.record.mkdir(parents=True, exist_ok=True)
         app[health.CHECKS].add("record", health.folder(settings.record), lasting=True)
+    await app[downloads.DOWNLOADS].load()
     await cameras.start()
     watch = asyncio.create_task(health.watch_loop())
     yield

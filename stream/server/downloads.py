@@ -5,6 +5,9 @@ recording writes: nothing that was recorded before, and nothing that others begi
 asked for, since what a browser downloads by itself brings no header.
 """
 
+import asyncio
+import functools
+import hashlib
 import secrets
 import time
 from collections.abc import Callable
@@ -18,31 +21,45 @@ from aiohttp.web_request import BaseRequest
 from stream.egress.recording import Written
 from stream.errors import Busy
 from stream.limits import DOWNLOADABLE_FOR, MAX_DOWNLOADABLE, MAX_DOWNLOADS
+from stream.server.kept_downloads import KeptDownloads
 
 PREFIX = "/recordings"
 
 
 class Downloads:
-    """What can be fetched. clock: as time.monotonic(). sending: files on their way."""
+    """What can be fetched. records: the folder of all recordings, None without one. clock: as
+    time.time(). sending: files on their way."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, records: Path | None, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._kept = None if records is None else KeptDownloads(records)
         self._offered: dict[str, Written] = {}
+        """By the hash of the secret."""
         self.sending = 0
 
-    def offer(self, written: Written) -> str:
+    async def load(self) -> None:
+        """Offer what was offered before the server ended."""
+        if self._kept is not None:
+            self._offered = await asyncio.to_thread(self._kept.load)
+        self._forget_what_is_over()
+
+    async def offer(self, written: Written) -> str:
         """The address to fetch it by; those begun first make room."""
+        self._forget_what_is_over()
+        while len(self._offered) >= MAX_DOWNLOADABLE:
+            self._forget(next(iter(self._offered)))
         secret = secrets.token_urlsafe(24)
-        self._offered[secret] = written
-        while len(self._offered) > MAX_DOWNLOADABLE:
-            del self._offered[next(iter(self._offered))]
+        name = _hash(secret)
+        self._offered[name] = written
+        if self._kept is not None:
+            written.changed = functools.partial(self._kept.save, name)
+            await asyncio.to_thread(written.changed, written)
         return f"{PREFIX}/{secret}"
 
     def find(self, secret: str) -> Written:
         """Raises aiohttp's HTTPNotFound, for what was never offered as for what no longer is."""
-        written = self._offered.get(secret)
+        written = self._offered.get(_hash(secret))
         if written is None or self._is_over(written):
-            self._offered.pop(secret, None)
             raise web.HTTPNotFound(text="no such recording can be fetched here any more")
         return written
 
@@ -54,12 +71,26 @@ class Downloads:
     def _is_over(self, written: Written) -> bool:
         return written.ended is not None and self._clock() - written.ended > DOWNLOADABLE_FOR
 
+    def _forget_what_is_over(self) -> None:
+        for name in [name for name, each in self._offered.items() if self._is_over(each)]:
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        written = self._offered.pop(name)
+        if self._kept is not None:
+            self._kept.forget(name, written)
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
 
 DOWNLOADS = web.AppKey("downloads", Downloads)
 
 
-def add_routes(app: web.Application) -> None:
-    app[DOWNLOADS] = Downloads()
+def add_routes(app: web.Application, records: Path | None) -> None:
+    """records: as in Downloads."""
+    app[DOWNLOADS] = Downloads(records)
     app.router.add_get(PREFIX + "/{secret}", _list)
     app.router.add_get(PREFIX + "/{secret}/{file}", _file)
 

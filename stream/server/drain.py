@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from aiohttp import web
-from aiohttp.web_runner import GracefulExit
 
 from stream.errors import Busy
 
@@ -95,21 +94,19 @@ class Drain:
 DRAIN = web.AppKey("drain", Drain)
 
 
-async def on_signals(app: web.Application) -> None:
-    """Let signals drain the server, in place of aiohttp's handlers, which end it at once."""
+@contextlib.contextmanager
+def on_signals(terminate: Callable[[], object], interrupt: Callable[[], object]) -> Iterator[None]:
+    """Let signals call these within this, in the running loop; after it, they end the process."""
     loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        loop.call_soon(_exit)
-
     with contextlib.suppress(NotImplementedError):  # Windows has only Ctrl-C, which ends at once
-        loop.add_signal_handler(signal.SIGTERM, app[DRAIN].begin, end)
-        loop.add_signal_handler(signal.SIGINT, app[DRAIN].at_once, end)
-
-
-def _exit() -> None:
-    """Raised in the loop itself, not in a task, so that it ends the loop."""
-    raise GracefulExit
+        loop.add_signal_handler(signal.SIGTERM, terminate)
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            loop.remove_signal_handler(signal.SIGTERM)
+            loop.remove_signal_handler(signal.SIGINT)
 
 
 def _listed(running: dict[str, int]) -> str:

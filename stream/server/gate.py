@@ -168,7 +168,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     session = request.match_info.get("session")
     if session is not None and not gate.may_touch(found, session):
         raise web.HTTPNotFound(text=f"no session {session[:40]}; it has ended or never was")
-    if found.key is not None and _is_the_operators(request):
+    is_read = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+    if not is_read and not may_change(request):
         raise web.HTTPForbidden(
             text="cameras and recordings are the operator's: a key only watches them; change them "
             "with the operator's token, or with 'segstream camera' on the server"
@@ -180,6 +181,11 @@ def caller(request: web.Request) -> Caller:
     """Who was let in."""
     found: Caller = request[_CALLER]
     return found
+
+
+def may_change(request: web.Request) -> bool:
+    """Whether who was let in to read this may also change it."""
+    return caller(request).key is None or not _is_the_operators(request)
 
 
 def _given(request: web.Request) -> str | None:
@@ -202,11 +208,10 @@ def _is_behind(request: web.Request) -> bool:
 
 
 def _is_the_operators(request: web.Request) -> bool:
-    """Adds or removes a camera or sends it somewhere, or writes to the disk, where old recordings
-    make room for new ones, whoever's they are."""
+    """Whoever changes it adds or removes a camera or sends it somewhere, or writes to the disk,
+    where old recordings make room for new ones, whoever's they are."""
     parts = request.path.split("/")
-    is_read = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
-    return not is_read and (parts[1] == "cameras" or parts[-1] == "recording")
+    return parts[1] == "cameras" or parts[-1] == "recording"
 
 
 def _is_local(request: web.Request) -> bool:

@@ -25,7 +25,8 @@ def add_routes(app: web.Application) -> None:
 
 
 async def _list(request: web.Request) -> web.Response:
-    return web.json_response({"publications": _publications(request).states()})
+    states = _publications(request).states()
+    return web.json_response({"publications": states, "allowed": gate.may_change(request)})
 
 
 async def _post(request: web.Request) -> web.Response:

@@ -5,12 +5,13 @@ import itertools
 
 from aiohttp import web
 
-from stream.egress.publisher import Carrier, MuxerCarrier, Publisher
+from stream.egress.publication import Failure
+from stream.egress.publisher import Carrier, MuxerCarrier, Publisher, Refused
 from stream.egress.target import Kind, Target, check_available
 from stream.errors import LimitError
 from stream.limits import MAX_PUBLICATIONS
 from stream.network import Network
-from stream.server.addresses import ANYWHERE, Allowed, may_reach
+from stream.server.addresses import ANYWHERE, Allowed, look_up
 from stream.server.whip_publisher import WhipCarrier
 from stream.session import Session
 
@@ -34,12 +35,7 @@ class Publications:
         if len(self._publishers) >= MAX_PUBLICATIONS:
             raise LimitError(f"{self._name} has {MAX_PUBLICATIONS} targets already; end one first")
         self._session.enter()
-        publisher = Publisher(
-            self._name,
-            target,
-            self._carrier(target, allowed),
-            functools.partial(may_reach, target.host, allowed),
-        )
+        publisher = Publisher(self._name, target, self._carrier(target, allowed))
         publisher.start()
         id = str(next(self._ids))
         self._publishers[id] = publisher
@@ -78,4 +74,17 @@ class Publications:
                 from stream.egress.virtual_camera import CameraCarrier
 
                 return CameraCarrier(target, self._session)
-        return MuxerCarrier(target, self._session)
+        if allowed is ANYWHERE or allowed.host(target.host):
+            return MuxerCarrier(target, self._session)
+        found = functools.partial(find, target.host, allowed)
+        return MuxerCarrier(target, self._session, found)
+
+
+async def find(host: str, allowed: Allowed) -> list[str]:
+    """Its addresses, if all are allowed. Raises Refused."""
+    found = await look_up(host)
+    if not found:
+        raise Refused(Failure.UNREACHABLE, "its name is not known")
+    if not all(map(allowed.address, found)):
+        raise Refused(Failure.FORBIDDEN)
+    return found

@@ -3,6 +3,7 @@ or with the camera, the session or the server."""
 
 from aiohttp import web
 
+from stream.server import gate
 from stream.server.downloads import DOWNLOADS
 from stream.server.streams import PLACES, outlets
 
@@ -16,7 +17,12 @@ def add_routes(app: web.Application) -> None:
 
 async def _get(request: web.Request) -> web.Response:
     recorder = outlets(request).recorder
-    return web.json_response({"possible": recorder.is_possible, "recording": recorder.state()})
+    told = {
+        "possible": recorder.is_possible,
+        "allowed": gate.may_change(request),
+        "recording": recorder.state(),
+    }
+    return web.json_response(told)
 
 
 async def _post(request: web.Request) -> web.Response:
@@ -25,7 +31,7 @@ async def _post(request: web.Request) -> web.Response:
     begun = recorder.start()
     state = dict(recorder.state() or {})
     if begun is not None:
-        state["downloads"] = request.app[DOWNLOADS].offer(begun)
+        state["downloads"] = await request.app[DOWNLOADS].offer(begun)
     return web.json_response(state, status=201)
 
 

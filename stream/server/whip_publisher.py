@@ -15,7 +15,7 @@ from aiortc import RTCRtpSender, RTCSessionDescription
 from yarl import URL
 
 from stream.egress.publication import Failure
-from stream.egress.publisher import LOOK
+from stream.egress.publisher import LOOK, Refused
 from stream.egress.target import Target
 from stream.egress.webrtc import AudioOutput, VideoOutput
 from stream.limits import MAX_SDP, PUBLISH_OPEN, VIEWER_SILENCE
@@ -31,15 +31,6 @@ from stream.session import Session
 log = logging.getLogger(__name__)
 
 CHUNK = 16 * 1024
-
-
-class Refused(Exception):
-    """The endpoint does not take the stream."""
-
-    def __init__(self, failure: Failure, detail: str) -> None:
-        super().__init__(detail)
-        self.failure = failure
-        self.detail = detail
 
 
 class WhipCarrier:
@@ -85,7 +76,7 @@ class WhipCarrier:
             connection.rtc.addTransceiver(audio, "sendonly")
             session.listen(audio.receive)
             self._audio = audio
-        url, token = self._target.endpoint
+        _, token = self._target.endpoint
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         limit = aiohttp.ClientTimeout(total=PUBLISH_OPEN)
         guard = Guard(self._allowed, self._target.host)
@@ -95,11 +86,9 @@ class WhipCarrier:
         ) as http:
             resource: URL | None = None
             try:
-                resource, answer = await self._post(http, url, await self._offer(connection))
+                resource, answer = await self._post(http, guard, await self._offer(connection))
                 await self._take(connection, answer)
                 return await self._watch(connection, video, Reports(), sender, taken)
-            except Refused as error:
-                return error.failure, error.detail
             finally:
                 self._before = (self.sent, self.dropped, self.sound_dropped)
                 self._video = self._audio = None
@@ -124,9 +113,10 @@ class WhipCarrier:
         return sdp
 
     async def _post(
-        self, http: aiohttp.ClientSession, url: str, offer: str
+        self, http: aiohttp.ClientSession, guard: Guard, offer: str
     ) -> tuple[URL | None, str]:
         """The resource to be deleted in the end, and the answer."""
+        url, _ = self._target.endpoint
         try:
             async with http.post(
                 url, data=offer, headers={"Content-Type": "application/sdp"}
@@ -148,14 +138,15 @@ class WhipCarrier:
             raise Refused(Failure.UNREACHABLE, detail) from error
         except (aiohttp.ClientError, ValueError) as error:
             # Its own text may repeat the address.
-            raise Refused(Failure.UNREACHABLE, "") from error
+            failure = Failure.FORBIDDEN if guard.refused else Failure.UNREACHABLE
+            raise Refused(failure) from error
 
     async def _take(self, connection: Connection, answer: str) -> None:
         try:
             async with asyncio.timeout(PUBLISH_OPEN):
                 await connection.rtc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         except TimeoutError as error:
-            raise Refused(Failure.UNREACHABLE, "") from error
+            raise Refused(Failure.UNREACHABLE) from error
         except Exception as error:
             # aiortc 1.16 raises what it happens to stumble over.
             raise Refused(Failure.REFUSED, "its answer is not understood") from error

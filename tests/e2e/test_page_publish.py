@@ -146,3 +146,22 @@ def test_a_camera_goes_on_being_published_when_the_page_is_gone(
     screen.until(lambda: len(receiver.told()) > before + 20)
     page.get_by_role("button", name="Stop publishing").click()
     screen.until(lambda: not listed(screen))
+
+
+def test_who_may_not_publish_a_camera_sees_where_it_goes_only(open_screen, webcam):
+    screen = open_screen(webcam)
+    page = screen.page
+    there = {"id": "1", "url": "rtmp://host/live/***", "state": "live", "reason": "", "sound": True}
+    told = {"publications": [{**there, "retry_in": None}], "allowed": False}
+    page.route("**/publications", lambda route: route.fulfill(json=told))
+    screen.start()
+    becomes(screen, "Live, with sound")
+    assert "Only who runs this server" in page.inner_text("#publications-hint")
+    assert not page.locator("#publish-form").is_visible()
+    assert not page.locator("#publications button").is_visible()
+    told["allowed"] = True
+    page.click("#stop")
+    screen.start()
+    becomes(screen, "Live, with sound")
+    assert page.locator("#publish-form").is_visible()
+    assert page.locator("#publications button").is_visible()

@@ -11,6 +11,7 @@ from running_server import ARTEFACTS, Server, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
+IDLE = {"possible": True, "allowed": True, "recording": None}
 DISK_FULL = {"state": "stopped", "reason": "cannot record into /srv: the disk is full"}
 
 
@@ -43,6 +44,11 @@ def button(screen):
 
 def shows(screen, text):
     screen.until(lambda: text in button(screen).inner_text())
+
+
+def answered(screen, given):
+    """In the server's place, from now on."""
+    screen.page.route("**/recording", lambda route: route.fulfill(**given))
 
 
 def links(screen):
@@ -169,8 +175,14 @@ def test_why_it_cannot_be_recorded_is_said(open_screen, webcam):
     screen.until(lambda: "--record FOLDER" in toast.inner_text())
     assert button(screen).inner_text().strip() == "Record"
     toast.get_by_role("button").click()
-    screen.page.route("**/recording", lambda route: route.fulfill(status=401, json={}))
-    screen.until(lambda: "operator's token" in button(screen).get_attribute("title"))
+    for refusal, told in (
+        ({"status": 401, "json": {}}, "operator's token"),
+        ({"json": {**IDLE, "possible": False}}, "--record FOLDER"),
+        ({"json": {**IDLE, "allowed": False}}, "operator's token"),
+    ):
+        answered(screen, refusal)
+        screen.until(lambda told=told: told in button(screen).get_attribute("title"))
+        assert button(screen).get_attribute("aria-disabled") == "true"
     screen.page.keyboard.press("r")
     screen.until(lambda: "operator's token" in toast.inner_text())
 
@@ -189,7 +201,7 @@ def test_a_full_disk_is_told_on_a_phone(open_screen, webcam, recording_server, s
     screen.start()
     page.tap("#record")
     shows(screen, "0:01")
-    full = {"possible": True, "recording": {**DISK_FULL, "total_seconds": 1.2}}
+    full = {"possible": True, "allowed": True, "recording": {**DISK_FULL, "total_seconds": 1.2}}
     page.route("**/recording", lambda route: route.fulfill(json=full))
     toast = page.locator(".toast[role=alert]")
     screen.until(lambda: "the disk is full" in toast.inner_text())
@@ -231,7 +243,7 @@ def test_a_recording_that_ends_with_its_connection_is_told_of(launch, site):
     going = {"state": "recording", "total_seconds": 75.4}
     page.route(
         "**/sessions/first/recording",
-        lambda route: route.fulfill(json={"possible": True, "recording": going}),
+        lambda route: route.fulfill(json={"possible": True, "allowed": True, "recording": going}),
     )
     page.goto(f"{site}/index.html")
     page.evaluate(STUB)

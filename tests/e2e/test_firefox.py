@@ -39,6 +39,21 @@ setInterval(() => context.drawImage(images[shown++ % images.length], 0, 0), 1000
 navigator.mediaDevices.getUserMedia = async () => canvas.captureStream(15);
 """
 
+PUBLISH = """
+const [path] = arguments;
+window.publisher = new RTCPeerConnection();
+return (async () => {
+  const camera = await navigator.mediaDevices.getUserMedia({ video: true, audio: true });
+  for (const track of camera.getTracks())
+    publisher.addTransceiver(track, { direction: "sendonly" });
+  await publisher.setLocalDescription();
+  const headers = { "content-type": "application/sdp" };
+  const { sdp: body } = publisher.localDescription;
+  const answer = await fetch(path, { method: "POST", headers, body });
+  await publisher.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+})();
+"""
+
 WATCH = """
 const [path] = arguments;
 window.peer = new RTCPeerConnection();
@@ -222,3 +237,11 @@ def test_what_is_recorded_is_downloaded_and_a_camera_of_the_servers_watched(fire
     size = firefox.run("return document.querySelector('#output').videoWidth")
     assert size == 320
     firefox.save(ARTEFACTS / "firefox-camera.png")
+
+
+def test_it_publishes_and_watches_with_nothing_but_fetch(firefox):
+    """The offer goes out before there are any addresses, as docs/whip.md has it."""
+    firefox.run(PUBLISH, "/whip?session=studio&effect=none")
+    firefox.run(WATCH, "/whep/studio")
+    width, height = until(lambda: firefox.run(WATCHED))
+    assert width * 3 == height * 4

@@ -16,6 +16,8 @@ import { Toasts } from "./toasts.js";
 import { Words } from "./words.js";
 
 const STATUS = { idle: "Ready", connecting: "Connecting …", live: "Live", lost: "Connection lost" };
+const NO_WEBRTC =
+  "This browser has no WebRTC, or it is switched off. Open the page in Firefox, Chrome, Edge or Safari.";
 
 const find = (selector) => document.querySelector(selector);
 const press = (selector, pressed) => find(selector).setAttribute("aria-pressed", String(pressed));
@@ -44,6 +46,10 @@ function whenShown(act) {
 
 async function start() {
   if (session.state !== "idle" || find("#start").disabled) return;
+  if (!window.RTCPeerConnection) {
+    toasts.error(NO_WEBRTC);
+    return;
+  }
   find("#start").disabled = true;
   if (await sources.openCamera()) {
     await sources.setMicrophone();

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make sure that a browser can be driven by the tests, and that an RTSP camera can be played to them;
+# Make sure that browsers can be driven by the tests, and that an RTSP camera can be played to them;
 # install what is missing if one may.
 set -eu
 playwright=$1
@@ -13,6 +13,7 @@ has_browser() {
 
 missing=
 has_browser || missing=chromium
+{ command -v firefox-esr || command -v firefox; } >/dev/null || missing="$missing firefox-esr"
 # Calls the REST endpoint as the hosted service's users do.
 command -v node >/dev/null || missing="$missing nodejs"
 command -v npm >/dev/null || missing="$missing npm"
@@ -62,7 +63,7 @@ if [ "$(id -u)" = 0 ]; then
 elif sudo -n true 2>/dev/null; then
   as_root=sudo
 else
-  echo "The tests drive a browser and play a camera. Install them with: sudo apt-get install $missing" >&2
+  echo "The tests drive browsers and play a camera. Install them with: sudo apt-get install $missing" >&2
   exit 1
 fi
 echo "Installing for the tests: $missing" >&2

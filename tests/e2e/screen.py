@@ -60,7 +60,7 @@ class Screen:
 
     def pictures(self):
         """The returned picture and the camera's, RGB, at the camera's size."""
-        output, local = map(_decode, self.page.evaluate(GRAB))
+        output, local = map(decode, self.page.evaluate(GRAB))
         return cv2.resize(output, local.shape[1::-1], interpolation=cv2.INTER_LINEAR), local
 
     def holds(self, check, times=3, timeout=TIMEOUT):
@@ -118,6 +118,7 @@ class Screen:
         self.page.screenshot(path=ARTEFACTS / f"page-{name}.png", **options)
 
 
-def _decode(url):
+def decode(url):
+    """RGB, of what GRAB returns for one."""
     data = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

@@ -169,6 +169,8 @@ def test_a_background_picture_is_uploaded_and_a_file_that_is_none_is_refused(
     ))  # fmt: skip
     screen.holds(lambda output, source: change(output, source, TOP_CORNERS[0]) > NO_CHANGE)
     screen.save("background")
+    # What only screen readers find must not make the page longer than the window.
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
 
     unreadable = tmp_path / "notes.png"
     unreadable.write_text("no picture at all")

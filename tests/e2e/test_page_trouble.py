@@ -35,6 +35,16 @@ def test_permission_denied(open_screen, launch):
     screen.save("denied")
 
 
+def test_a_browser_without_webrtc(open_screen, webcam):
+    screen = open_screen(webcam, init_script="delete window.RTCPeerConnection")
+    screen.page.click("#start")
+    assert "no WebRTC" in alert(screen)
+    assert screen.page.evaluate("document.body.dataset.state") == "idle"
+    assert not screen.page.evaluate("document.querySelector('#local').srcObject"), "no camera"
+    assert screen.page.locator("#start").is_enabled()
+    screen.save("no-webrtc")
+
+
 def test_a_refused_offer_is_told(open_screen, webcam):
     screen = open_screen(webcam)
     screen.page.route("**/rtc", lambda route: route.fulfill(

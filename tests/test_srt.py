@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from camera_server import Http, add_camera, square, state
+from own_processes import command_lines
 from receiver_process import Process
 from rtc_client import Flash, Tone, eventually
 from rtsp_camera import HEIGHT, PYTHON, WIDTH
@@ -24,7 +25,6 @@ from test_publish import (
     is_in_step,
     onsets,
     parsed,
-    processes,
     publication,
     publish_session,
     sent_more,
@@ -194,8 +194,9 @@ async def test_gstreamer_is_called_killed_and_found_again(
     times = [told["seconds"] for told in parsed(first)]
     assert np.median(np.diff(times)) == pytest.approx(1 / 30, abs=0.005)
     assert is_right(receivers.shown())
-    others = [line for line in processes().splitlines() if "srt_receiver.py" not in line]
+    others = [line for line in command_lines().values() if "srt_receiver.py" not in line]
     everything = json.dumps(await state(http, "film")) + caplog.text + "".join(others)
+    assert "stream.egress.writer" in everything
     assert "s3cret" not in everything
     receivers.kill(first)
     began = time.monotonic()

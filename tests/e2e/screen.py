@@ -43,6 +43,13 @@ class Screen:
         self.page.click("#start")
         self.live()
 
+    def watch(self, camera):
+        """One of the server's cameras."""
+        value = f"camera:{camera}"
+        self.page.wait_for_selector(f"#camera option[value='{value}']", state="attached")
+        self.page.select_option("#camera", value)
+        self.start()
+
     def live(self):
         self.page.wait_for_selector("body[data-state=live]")
         self.until(lambda: self.page.evaluate("document.querySelector('#output').videoWidth"))

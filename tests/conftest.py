@@ -38,7 +38,7 @@ for number in (signal.SIGINT, signal.SIGHUP):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: of two processes neither is left alone with one in the end.
+    """Files with slow tests first: no process is left alone with one in the end.
     Browser tests last: Playwright's event loop stays in the thread that asyncio tests need."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: ("e2e" in item.path.parts, item.path not in slow))

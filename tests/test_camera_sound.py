@@ -24,6 +24,8 @@ from stream.ingest.reader import Slots, play
 from stream.ingest.reader_messages import SLOT_BYTES, SLOTS, Open
 from stream.ingest.rtsp import Follower
 
+pytestmark = pytest.mark.slow
+
 IN_STEP = 0.060
 """Seconds: two pictures."""
 

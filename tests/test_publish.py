@@ -20,6 +20,8 @@ from whip_client import Party
 
 from stream.cli import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 ARTEFACTS = ROOT / "tests" / "artefacts"
 WAIT = 40.0

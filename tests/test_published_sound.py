@@ -21,6 +21,8 @@ from whip_client import Party
 
 from stream.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 WITHOUT_CNAME = 0.125
 """GStreamer puts streams in step by sender reports with a CNAME, which FFmpeg's muxer leaves out:
 there what arrives together is together, and sound comes 0.03 s later, more on a busy machine."""

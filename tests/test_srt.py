@@ -47,6 +47,8 @@ from stream.errors import InputError
 from stream.server.gate import GATE
 from stream.srt_address import SrtAddress
 
+pytestmark = pytest.mark.slow
+
 SECRET = "a-long-s3cret"
 
 

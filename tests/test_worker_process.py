@@ -38,6 +38,8 @@ WAIT = 60.0
 """Seconds in which a worker has started, or answered, also on a machine that is busy."""
 ROOT = Path(__file__).parents[1]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def frames() -> list[Frame]:

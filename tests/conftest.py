@@ -7,6 +7,7 @@ Torch's threads wait in a spin, which on a busy machine costs everybody dearly.
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -29,9 +30,15 @@ os.environ["XDG_CONFIG_HOME"] = f"{tempfile.gettempdir()}/segstream-tests-{os.ge
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="segstream-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_DATA_HOME"], ignore_errors=True)
 
+# Begun with nohup or in the background the tests ignore these, and programs that they start would
+# too: that is inherited, while what is caught is not.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: of two processes neither is left alone with one in the end.
+    """Files with slow tests first: no process is left alone with one in the end.
     Browser tests last: Playwright's event loop stays in the thread that asyncio tests need."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: ("e2e" in item.path.parts, item.path not in slow))
@@ -73,6 +80,14 @@ def recorder(tmp_path: Path) -> "Iterator[Camera]":
     recorder.start()
     yield recorder
     recorder.kill()
+
+
+@pytest.fixture
+def patched() -> None:
+    """aiortc and aioice as the server changes them."""
+    from stream.server import patches
+
+    patches.apply()
 
 
 @pytest.fixture

@@ -148,9 +148,9 @@ def test_accuracy_follows_the_swan(prompt: str, tmp_path: Path) -> None:
 def test_soak_looks_at_both_processes_and_nothing_goes_wrong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(soak, "EDIT", 3)
-    monkeypatch.setattr(soak, "LOOK", 12)
-    monkeypatch.setattr(soak, "RENEW", 10)
+    monkeypatch.setattr(soak, "EDIT", 2)
+    monkeypatch.setattr(soak, "LOOK", 8)
+    monkeypatch.setattr(soak, "RENEW", 7)
     found = soak.soak(5 * soak.LOOK)
     assert found["errors"] == []
     assert found["restarts"] == 0

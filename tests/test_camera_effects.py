@@ -51,13 +51,14 @@ async def patch(http: Http, effect: object, name: str = "film") -> dict[str, Any
 
 async def becomes(http: Http, check: Callable[[np.ndarray], bool]) -> None:
     """Wait until the background, as a viewer gets it, is so: a picture may be at work already."""
-    for _ in range(100):
+    for _ in range(400):
         async with http.get("/cameras/film/snapshot.jpg") as response:
             assert response.status == 200, await response.text()
             data = np.frombuffer(await response.read(), np.uint8)
         pixel = cv2.imdecode(data, cv2.IMREAD_COLOR)[4, 4].astype(int)
         if check(pixel):
             return
+        await asyncio.sleep(0.05)
     raise AssertionError(f"blue, green and red are {pixel}")
 
 

@@ -14,6 +14,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from rtc_client import eventually
 
 from stream import logs
 from stream.errors import LimitError, MediaError
@@ -96,8 +97,10 @@ def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     paths = [str(tmp_path), str(Path(__file__).parents[1])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
 
-    async def do(what: str, silence: float = 30, **more: Any) -> Any:
-        heard: list[Any] = []
+    async def do(
+        what: str, silence: float = 30, heard: list[Any] | None = None, **more: Any
+    ) -> Any:
+        heard = [] if heard is None else heard
         try:
             last = await process.run("obedient", {"do": what, **more}, silence, heard.append)
         except JobError as error:
@@ -153,8 +156,12 @@ async def test_live_sessions_come_first(worker: Any, tmp_path: Path) -> None:
     """A job and the worker of live sessions want one CPU; shares decide, however long it takes."""
     go = tmp_path / "go"
     orders = {"go": str(go), "cpu": min(os.sched_getaffinity(0))}
-    both = [asyncio.create_task(worker("work", is_job=is_job, **orders)) for is_job in (0, 1)]
-    await asyncio.sleep(3)  # until both have loaded; who has not yet, only starts later
+    heard: tuple[list[Any], list[Any]] = ([], [])
+    both = [
+        asyncio.create_task(worker("work", heard=heard[is_job], is_job=is_job, **orders))
+        for is_job in (0, 1)
+    ]
+    await eventually(lambda: all(heard), 60)
     go.touch()
     (live, _), (job, _) = await asyncio.gather(*both)
     assert live["seconds"] > 2 * job["seconds"] > 0

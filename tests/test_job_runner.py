@@ -49,8 +49,8 @@ async def test_it_keeps_the_pace_that_it_is_told(tmp_path: Path) -> None:
     wanted["duration"] = 24 * 1001 / 30000
     done = await process.run("stream.jobs.runner", wanted, 60, heard, told())
     assert done["frames"] == 24
-    # Reports come from one process and are read by another: none is early, some are late.
-    assert times[3] - times[0] > 3 - 0.2
+    # Reports come from one process and are read by another: none is early, the first may be late.
+    assert times[3] - times[0] > 3 - 1
     assert time.monotonic() - times[3] < 20
 
 

@@ -166,7 +166,7 @@ async def test_who_is_there_before_the_sound_begins_hears_it(
             await page.watch(http)
             clocks = Clocks(viewer)
         try:
-            await asyncio.sleep(3)
+            await asyncio.sleep(1)
             assert not viewer.sounds
             films.append(write_talk(tmp_path / "talk.mp4", seconds=40))
             await until(http, "door", sound="aac")

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from camera_server import Http, add_camera, square, state
+from own_processes import command_lines
 from receiver_process import Process
 from rtc_client import Scene, Tone, eventually
 from rtsp_camera import HEIGHT, WIDTH, Camera, free_port
@@ -20,6 +19,8 @@ from test_metrics import scrape
 from whip_client import Party
 
 from stream.cli import main
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 ARTEFACTS = ROOT / "tests" / "artefacts"
@@ -68,17 +69,9 @@ def last_picture(path: Path) -> tuple[int, np.ndarray]:
     return count, last
 
 
-def processes() -> str:
-    done = subprocess.run(["ps", "axww", "-o", "ppid,args"], capture_output=True, text=True)
-    return done.stdout
-
-
 def writers() -> int:
-    """Processes of ours that publish."""
-    return sum(
-        line.split(None, 1)[0] == str(os.getpid()) and "stream.egress.writer" in line
-        for line in processes().splitlines()[1:]
-    )
+    """Processes that publish."""
+    return sum("stream.egress.writer" in line for line in command_lines().values())
 
 
 async def test_rtsp_is_recorded_by_gstreamer_killed_and_found_again(
@@ -173,7 +166,9 @@ async def test_credentials_are_used_and_shown_to_nobody(
         told = await response.text()
         assert response.headers["Location"] == "/cameras/film/publications/2"
     await until(http, state="live")
-    everything = told + json.dumps(await state(http, "film")) + caplog.text + processes()
+    everything = told + json.dumps(await state(http, "film")) + caplog.text
+    everything += "".join(command_lines().values())
+    assert "stream.egress.writer" in everything
     assert "s3cret" not in everything
     assert "wr0ng" not in everything
     assert "rtsp://***@127.0.0.1" in everything

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import av
@@ -13,6 +14,7 @@ import stream.egress.recording
 from stream.egress.recording import Recording
 from stream.fanout import Fanout
 from stream.frames import Frame
+from stream.limits import RECORD_SOUND_WAIT
 
 RATE, SAMPLES, PICTURES = 48_000, 960, 30
 
@@ -39,17 +41,21 @@ class Source:
     def unlisten(self, hear: Any) -> None:
         self._hear = None
 
+    def show(self, size: int = 64) -> None:
+        now = self._shown / PICTURES
+        pts = round(now * 90_000)
+        self._fanout.put(Frame(black(size), self._shown, pts, Fraction(1, 90_000), 1000 + now))
+        self._shown += 1
+
     async def play(
         self, recording: Recording, seconds: float, *, size: int = 64, silent: bool = False
     ) -> None:
         """As fast as it is recorded."""
+        missing = self._shown - int(str(recording.state()["pictures"]))
         for _ in range(round(seconds * PICTURES)):
             now = self._shown / PICTURES
-            pts = round(now * 90_000)
-            frame = Frame(black(size), self._shown, pts, Fraction(1, 90_000), 1000 + now)
-            self._fanout.put(frame)
-            self._shown += 1
-            await eventually(lambda: recording.state()["pictures"] == self._shown)
+            self.show(size)
+            await eventually(lambda: recording.state()["pictures"] == self._shown - missing)
             while (self._heard + self._bunch) * SAMPLES / RATE <= now:
                 for _ in range(self._bunch):
                     if not silent:
@@ -84,6 +90,28 @@ def loud(path: Path) -> float:
     # A tone is near nothing twice in a millisecond: it is there where it is loud close by.
     is_loud = np.convolve(np.abs(samples) > 0.2, np.ones(25), "same") > 0
     return float(is_loud.sum()) / RATE
+
+
+async def test_the_sound_of_a_source_that_connects_slowly_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its first file would end with the first sound."""
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(stream.egress.recording, "time", clock)
+    now = 1000.0
+    source = Source()
+    source.has_sound = True
+    recording = Recording(cast(Any, source), tmp_path)
+    recording.start()
+    now += 10 * RECORD_SOUND_WAIT
+    source.show()
+    await eventually(lambda: recording._timeline._last is not None)
+    now += RECORD_SOUND_WAIT / 2
+    source._hear(tone(0), 1000.0)
+    await source.play(recording, 0.5)
+    await recording.close()
+    assert len(recording.written.paths) == 1
+    assert loud(recording.written.paths[0]) > 0.3
 
 
 @pytest.mark.parametrize("bunch", [1, 5])

@@ -60,16 +60,17 @@ async def test_slow_reader_gets_the_newest_and_drops_are_counted(stage: Stage) -
 async def test_slow_compositor_drops_old_pictures(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = threading.Event()
+    entered, gate = threading.Event(), threading.Event()
     compose = stage.session._compositor.compose
 
     def slow(*arguments: Any) -> av.VideoFrame:
+        entered.set()
         assert gate.wait(10)
         return compose(*arguments)
 
     monkeypatch.setattr(stage.session._compositor, "compose", slow)
     stage.send()
-    await asyncio.sleep(0.05)
+    await eventually(entered.is_set)
     for _ in range(5):
         stage.send()
     gate.set()
@@ -135,14 +136,17 @@ async def test_queues_are_bounded(stage: Stage) -> None:
 async def test_a_picture_that_cannot_be_composited_is_not_shown(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(*_: Any) -> av.VideoFrame:
+    tried: list[av.VideoFrame] = []
+
+    def broken(picture: av.VideoFrame, *_: Any) -> av.VideoFrame:
+        tried.append(picture)
         raise RuntimeError("no such plane")
 
     with monkeypatch.context() as patch:
         patch.setattr(stage.session._compositor, "compose", broken)
-        for _ in range(3):
+        for count in range(1, 4):
             stage.send()
-            await asyncio.sleep(0.03)
+            await eventually(lambda count=count: len(tried) == count)
     assert len(stage.output) == 0
     assert "no such plane" in caplog.text
     assert len(stage.told(Rejected)) == 1, "told once a second"

@@ -73,7 +73,6 @@ async def test_a_click_tints_the_object_alone(stage: Stage) -> None:
     assert [sighting.object_id for sighting in state.objects] == [1]
     assert state.objects[0].visible
     assert state.can_undo
-    await asyncio.sleep(0.05)
     middle, corner = middle_and_corner(await stage.pass_through())
     assert not is_near(middle, (220, 220, 220)), "tinted"
     assert is_near(corner, (30, 30, 30))

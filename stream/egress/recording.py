@@ -190,7 +190,7 @@ class Recording:
         self._past = 0.0  # seconds of the files before the present one
         self._error = ""
         self._retry_at = 0.0
-        self._began = time.monotonic()
+        self._began = float("inf")  # when the first picture came
         self._timeline = Timeline()
         self._clock = SoundClock()
         self._sounds: deque[Timed] = deque(maxlen=RECORD_SOUND)
@@ -236,6 +236,7 @@ class Recording:
                 frame = await self._frames.get()
             except MailboxClosedError:
                 return
+            self._began = min(self._began, time.monotonic())
             pts = self._timeline.place(frame)
             self._clock.picture(pts, frame.received)
             sounds = self._sounds_until(pts)

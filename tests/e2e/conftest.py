@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 from fake_camera import write_camera
 from playwright.sync_api import sync_playwright
+from rtsp_camera import write_clip
 from running_server import ARTEFACTS, ROOT, Server, free_port
 from screen import Screen
 
@@ -40,6 +41,23 @@ def server(artefacts):
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def film_server(artefacts, tmp_path_factory):
+    """A server with a camera, film, that plays a file, and with a folder for recordings."""
+    home = tmp_path_factory.mktemp("film")
+    server = Server(
+        free_port(),
+        SEGSTREAM_CAMERAS=str(home / "cameras.json"),
+        SEGSTREAM_CAMERA_FILES="1",
+        SEGSTREAM_RECORD=str(home / "recordings"),
+    )
+    server.start()
+    clip = write_clip(home / "clip.mp4")
+    server.post("cameras", {"name": "film", "url": str(clip), "effect": "none"})
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """Path of a Chromium with its video encoders: Playwright's own cannot send H264."""
@@ -68,6 +86,19 @@ def launch(playwright, chromium):
     yield launch
     for browser in browsers:
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser(launch):
+    """One with a camera that shows a pattern, and does not ask whether it may."""
+    return launch(FAKE_CAMERA, ALLOW)
+
+
+@pytest.fixture
+def page(browser):
+    """An empty page."""
+    with browser.new_context() as context:
+        yield context.new_page()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The real server, in a process of its own."""
 
+import json
 import os
 import signal
 import socket
@@ -27,6 +28,10 @@ class Server:
         self.log = ARTEFACTS / f"server-{port}.log"
         self._process = None
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def start(self):
         command = [sys.executable, "-m", "stream.cli", "serve", "--port", str(self.port)]
         with self.log.open("ab") as log:
@@ -39,6 +44,14 @@ class Server:
                 self.stop()
                 pytest.fail(f"the server did not start:\n{self.log.read_text()[-3000:]}")
             time.sleep(0.2)
+
+    def post(self, path, given):
+        """JSON to a path where something is made."""
+        headers = {"Content-Type": "application/json"}
+        data = json.dumps(given).encode()
+        request = urllib.request.Request(f"{self.url}/{path}", data, headers)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            assert answer.status == 201
 
     def stop(self, number=signal.SIGTERM):
         self._process.send_signal(number)

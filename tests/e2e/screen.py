@@ -11,6 +11,10 @@ from running_server import ARTEFACTS
 TIMEOUT = 30
 """Seconds until anything that is waited for must be there; slow machines connect in a few."""
 
+MASKS = 90
+"""Likewise, for pictures: while masks are late, as on a busy machine, all that an effect hides is
+hidden whole."""
+
 GRAB = """
 () => ["#output", "#local"].map((selector) => {
   const video = document.querySelector(selector);
@@ -43,6 +47,13 @@ class Screen:
         self.page.click("#start")
         self.live()
 
+    def watch(self, camera):
+        """One of the server's cameras."""
+        value = f"camera:{camera}"
+        self.page.wait_for_selector(f"#camera option[value='{value}']", state="attached")
+        self.page.select_option("#camera", value)
+        self.start()
+
     def live(self):
         self.page.wait_for_selector("body[data-state=live]")
         self.until(lambda: self.page.evaluate("document.querySelector('#output').videoWidth"))
@@ -63,7 +74,7 @@ class Screen:
         output, local = map(decode, self.page.evaluate(GRAB))
         return cv2.resize(output, local.shape[1::-1], interpolation=cv2.INTER_LINEAR), local
 
-    def holds(self, check, times=3, timeout=TIMEOUT):
+    def holds(self, check, times=3):
         """Wait until check(output, source) held on `times` looks in a row."""
         seen = []
 
@@ -71,7 +82,7 @@ class Screen:
             seen.append(check(*self.pictures()))
             return len(seen) >= times and all(seen[-times:])
 
-        self.until(look, timeout)
+        self.until(look, MASKS)
 
     def at(self, place, selector="#output"):
         """Client coordinates of a place, fractions of the picture that a video shows."""

@@ -94,10 +94,9 @@ class Sender:
 
 
 @pytest.fixture(scope="module")
-def page(launch):
-    context = launch().new_context()
-    yield context.new_page()
-    context.close()
+def page(browser):
+    with browser.new_context() as context:
+        yield context.new_page()
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])

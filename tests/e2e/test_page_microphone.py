@@ -25,8 +25,7 @@ async () => {
 
 
 @pytest.fixture
-def page(launch, site):
-    page = launch().new_page()
+def page(page, site):
     page.route("**/main.js", lambda route: route.abort())  # it would listen too
     page.route("**/cameras", lambda route: route.fulfill(json={"cameras": [{"name": "door"}]}))
     page.goto(f"{site}/index.html")

@@ -8,15 +8,16 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def run(launch, site):
+def run(browser, site):
     """Evaluate an expression with a module of the page imported as `m`."""
-    page = launch().new_page()
+    page = browser.new_page()
     page.goto(f"{site}/favicon.svg")
 
     def run(module, expression):
         return page.evaluate(f"async () => {{ const m = await import('/{module}'); {expression} }}")
 
-    return run
+    yield run
+    page.close()
 
 
 @pytest.mark.parametrize(

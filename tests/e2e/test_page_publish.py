@@ -1,12 +1,10 @@
 """Publishing from the page: a session and a camera, to FFmpeg as RTMP server."""
 
 import json
-import urllib.request
 
 import pytest
 from receiver_process import Process
-from rtsp_camera import write_clip
-from running_server import Server, free_port
+from running_server import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -105,41 +103,19 @@ def test_four_are_shown_and_the_fifth_is_refused(open_screen, webcam):
     screen.save("publish-narrow")
 
 
-@pytest.fixture
-def with_camera(artefacts, tmp_path):
-    """A server with a camera that plays a file."""
-    server = Server(
-        free_port(), SEGSTREAM_CAMERAS=str(tmp_path / "cameras.json"), SEGSTREAM_CAMERA_FILES="1"
-    )
-    server.start()
-    clip = write_clip(tmp_path / "clip.mp4")
-    given = json.dumps({"name": "film", "url": str(clip), "effect": "none"}).encode()
-    headers = {"Content-Type": "application/json"}
-    with urllib.request.urlopen(
-        urllib.request.Request(f"{server.url}/cameras", given, headers), timeout=20
-    ) as answer:
-        assert answer.status == 201
-    yield server
-    server.stop()
-
-
 def test_a_camera_goes_on_being_published_when_the_page_is_gone(
-    open_screen, webcam, with_camera, receiver
+    open_screen, webcam, film_server, receiver
 ):
-    screen = open_screen(webcam, url=with_camera.url)
+    screen = open_screen(webcam, url=film_server.url)
     page = screen.page
-    page.wait_for_selector("#camera option[value='camera:film']", state="attached")
-    page.select_option("#camera", "camera:film")
-    screen.start()
+    screen.watch("film")
     page.fill("#target-url", receiver.url)
     page.press("#target-url", "Enter")
     becomes(screen, "Live")
     assert "sound" not in "".join(listed(screen)), "cameras are read without"
     assert "camera film" in page.inner_text("#publications-hint")
     page.reload()
-    page.wait_for_selector("#camera option[value='camera:film']", state="attached")
-    page.select_option("#camera", "camera:film")
-    screen.start()
+    screen.watch("film")
     becomes(screen, "Live")
     screen.save("publish-camera")
     before = len(receiver.told())

@@ -28,9 +28,8 @@ async () => {
 
 
 @pytest.fixture
-def page(launch, site, tmp_path):
+def page(page, site, tmp_path):
     """It has chosen a picture of its own; returns with what was asked for so far."""
-    page = launch().new_page()
     page.route("**/main.js", lambda route: route.abort())  # it would listen too
     page.goto(f"{site}/index.html")
     page.evaluate(SESSION)

@@ -1,41 +1,13 @@
 """Recording from the page: what is shown and heard comes out as a file that plays."""
 
-import json
-import urllib.request
-
 import av
 import numpy as np
 import pytest
-from rtsp_camera import write_clip
-from running_server import ARTEFACTS, Server, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 IDLE = {"possible": True, "allowed": True, "recording": None}
 DISK_FULL = {"state": "stopped", "reason": "cannot record into /srv: the disk is full"}
-
-
-@pytest.fixture(scope="module")
-def recording_server(tmp_path_factory):
-    """A server with a folder for recordings, and a camera that plays a file."""
-    ARTEFACTS.mkdir(exist_ok=True)
-    folder = tmp_path_factory.mktemp("recording")
-    server = Server(
-        free_port(),
-        SEGSTREAM_CAMERAS=str(folder / "cameras.json"),
-        SEGSTREAM_CAMERA_FILES="1",
-        SEGSTREAM_RECORD=str(folder / "recordings"),
-    )
-    server.start()
-    clip = write_clip(folder / "clip.mp4")
-    given = json.dumps({"name": "film", "url": str(clip), "effect": "none"}).encode()
-    headers = {"Content-Type": "application/json"}
-    with urllib.request.urlopen(
-        urllib.request.Request(f"{server.url}/cameras", given, headers), timeout=20
-    ) as answer:
-        assert answer.status == 201
-    yield server
-    server.stop()
 
 
 def button(screen):
@@ -78,8 +50,8 @@ def played(path):
     return pictures, sounds, contrast, loudness
 
 
-def test_three_seconds_are_recorded_and_downloaded(open_screen, webcam, recording_server, tmp_path):
-    screen = open_screen(webcam, url=recording_server.url, accept_downloads=True)
+def test_three_seconds_are_recorded_and_downloaded(open_screen, webcam, film_server, tmp_path):
+    screen = open_screen(webcam, url=film_server.url, accept_downloads=True)
     page = screen.page
     assert button(screen).is_disabled()
     page.check("#microphone")
@@ -104,10 +76,10 @@ def test_three_seconds_are_recorded_and_downloaded(open_screen, webcam, recordin
     assert screen.page.evaluate("document.body.dataset.state") == "live", "it plays on"
     pictures, sounds, contrast, loudness = found[-1]
     assert sum(times[-1] - times[0] for times, *_ in found) > 2.5
-    assert pictures[-1] - pictures[0] < 8
+    assert pictures[-1] - pictures[0] < 20
     steps = np.diff(pictures)
     assert steps.min() > 0
-    assert np.median(steps) == pytest.approx(1 / 15, abs=0.02)
+    assert np.median(steps) == pytest.approx(1 / 10, abs=0.02)
     assert contrast > 10, "there is something in the pictures"
     assert loudness > 0.01, "Chromium's fake microphone beeps"
     assert abs(pictures[-1] - sounds[-1]) < 0.3
@@ -122,22 +94,17 @@ def test_three_seconds_are_recorded_and_downloaded(open_screen, webcam, recordin
 
 
 def test_a_camera_goes_on_being_recorded_when_the_page_is_loaded_anew(
-    open_screen, webcam, recording_server, tmp_path
+    open_screen, webcam, film_server, tmp_path
 ):
-    screen = open_screen(webcam, url=recording_server.url, accept_downloads=True)
+    screen = open_screen(webcam, url=film_server.url, accept_downloads=True)
     page = screen.page
 
-    def watch():
-        page.wait_for_selector("#camera option[value='camera:film']", state="attached")
-        page.select_option("#camera", "camera:film")
-        screen.start()
-
-    watch()
+    screen.watch("film")
     button(screen).click()
     shows(screen, "0:02")
     page.reload()
     assert not links(screen).count()
-    watch()
+    screen.watch("film")
     shows(screen, "Stop")
     page.click("#stop")
     assert button(screen).is_disabled()
@@ -145,10 +112,8 @@ def test_a_camera_goes_on_being_recorded_when_the_page_is_loaded_anew(
     screen.start()
     shows(screen, "Stop")
 
-    other = open_screen(webcam, url=recording_server.url)
-    other.page.wait_for_selector("#camera option[value='camera:film']", state="attached")
-    other.page.select_option("#camera", "camera:film")
-    other.start()
+    other = open_screen(webcam, url=film_server.url)
+    other.watch("film")
     shows(other, "Stop")
     asked = []
     other.page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
@@ -188,10 +153,10 @@ def test_why_it_cannot_be_recorded_is_said(open_screen, webcam):
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_a_full_disk_is_told_on_a_phone(open_screen, webcam, recording_server, scheme):
+def test_a_full_disk_is_told_on_a_phone(open_screen, webcam, film_server, scheme):
     screen = open_screen(
         webcam,
-        url=recording_server.url,
+        url=film_server.url,
         viewport={"width": 390, "height": 844},
         has_touch=True,
         is_mobile=True,
@@ -237,8 +202,7 @@ async () => {
 """
 
 
-def test_a_recording_that_ends_with_its_connection_is_told_of(launch, site):
-    page = launch().new_page()
+def test_a_recording_that_ends_with_its_connection_is_told_of(page, site):
     page.route("**/main.js", lambda route: route.abort())  # it would listen too
     going = {"state": "recording", "total_seconds": 75.4}
     page.route(

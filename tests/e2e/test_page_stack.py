@@ -42,8 +42,7 @@ def test_effects_are_added_ordered_and_removed_and_all_are_seen(open_screen, web
             colourfulness(output, PERSON) < 0.5 * colourfulness(source, PERSON)
             and detail(output, PERSON) > 0.6 * detail(source, PERSON)
             and detail(output, BOARD) < 0.3 * detail(source, BOARD)
-        ),
-        timeout=90,
+        )
     )
     screen.save("stack")
 
@@ -82,9 +81,7 @@ def test_an_effect_is_for_the_objects_that_are_checked(open_screen, webcam):
     screen.until(lambda: not page.locator(f"#for input[value='{person}']").is_checked())
     assert page.evaluate("document.activeElement.value") == str(person)
     # A busy machine's masks may be late now and then, and all is pixelated.
-    screen.holds(
-        lambda output, source: detail(output, PERSON) > 0.6 * detail(source, PERSON), timeout=90
-    )
+    screen.holds(lambda output, source: detail(output, PERSON) > 0.6 * detail(source, PERSON))
     screen.save("for")
 
     page.click("#add-effect")
@@ -105,12 +102,12 @@ def test_a_colour_is_chosen_for_all_objects_and_a_place_for_the_background(open_
     page.locator("#strength").fill("1")
     page.locator("#colour").fill(red)
     assert not page.locator("#own-colours").is_checked()
-    screen.holds(lambda output, source: tint(output, source, CHEST, red) > 0.7, timeout=90)
+    screen.holds(lambda output, source: tint(output, source, CHEST, red) > 0.7)
     page.locator("#own-colours").check()
-    screen.holds(lambda output, source: tint(output, source, CHEST, own) > 0.7, timeout=90)
+    screen.holds(lambda output, source: tint(output, source, CHEST, own) > 0.7)
     page.select_option("#target", "background")
     page.locator("#colour").fill(red)
-    screen.holds(lambda output, source: tint(output, source, BOARD_POINT, red) > 0.7, timeout=90)
+    screen.holds(lambda output, source: tint(output, source, BOARD_POINT, red) > 0.7)
 
     page.locator("#effects").get_by_text("New background").click()
     page.select_option("#fit", "contain")
@@ -120,5 +117,5 @@ def test_a_colour_is_chosen_for_all_objects_and_a_place_for_the_background(open_
         side = output[:, : output.shape[1] // 8].mean(axis=(1, 2))  # beside the person
         return side[: len(side) // 12].max() < 12 and side[-len(side) // 12 :].min() > 20
 
-    screen.holds(stands_below, timeout=90)
+    screen.holds(stands_below)
     screen.save("position")

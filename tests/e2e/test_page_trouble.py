@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def alert(screen):
-    return screen.page.locator(".toast[role=alert]").inner_text(timeout=10_000)
+    return screen.page.locator(".toast[role=alert]").inner_text()
 
 
 def test_no_camera(open_screen, launch):

@@ -75,13 +75,9 @@ def publisher(server, session, query):
 
 
 @pytest.fixture
-def page(launch, server):
-    browser = launch()
-    context = browser.new_context()
-    page = context.new_page()
+def page(page, server):
     page.goto(server.url)
-    yield page
-    context.close()
+    return page
 
 
 def status(url, method):

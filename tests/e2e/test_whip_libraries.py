@@ -107,9 +107,7 @@ def test_libwebrtc_publishes_and_watches(guarded):
     assert seen["corner"] < 80
 
 
-def test_whip_whep_publishes_and_watches(guarded, other_site, launch):
-    context = launch().new_context()
-    page = context.new_page()
+def test_whip_whep_publishes_and_watches(guarded, other_site, page):
     answers = []
     page.on("response", lambda told: answers.append((told.request.method, told.status)))
     page.goto(other_site)
@@ -130,4 +128,3 @@ def test_whip_whep_publishes_and_watches(guarded, other_site, launch):
     assert patched == {204}
     # It closes its connection before it asks for the end, which the server may have noticed first.
     assert deleted <= {200, 404}
-    context.close()

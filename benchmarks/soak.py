@@ -34,7 +34,7 @@ from stream.worker.launch import engine
 from stream.worker.messages import AddPrompt, Command, Done, Report, Update
 from stream.worker.supervisor import Supervisor
 
-FRAMES, QUICK_FRAMES = 100_000, 20_000
+FRAMES, QUICK_FRAMES = 100_000, 4_000
 WARM_SHARE = 0.2
 """Of the frames, before the first look that counts: pools and caches fill first."""
 

@@ -5,11 +5,18 @@ a webcam ("720p-near"), over a third of it, since costs go by the object's bound
 96 is three pictures late and new with every third. Beside it, in the same run, the straightforward
 way to do the same blend: RGB and back with a float blend in numpy (ratio_numpy) and in OpenCV
 (ratio_opencv); ratios are theirs over ours, of medians.
+
+stages: medians of ms a picture, each without those within it. guide: the picture at the grid's
+size. flow: measured, and chained back to the mask's picture. mask: moved there. colour lines: with
+the guided filter. enlarging: of coefficients to the picture. effect: what it draws, and mixes.
+rest: of the call.
 """
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -19,8 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import machine
+from benchmarks.stopwatch import Stopwatch
+from stream.compose import compositor as compositing
+from stream.compose import matting, spill
 from stream.compose.compositor import Compositor
 from stream.compose.effects import EFFECTS, Effect
+from stream.compose.flow import Motion
+from stream.compose.matting import Matting
+from stream.compose.refine import Enlarger, Guide
 from stream.frames import Masks
 
 SIZES = {
@@ -34,6 +47,19 @@ PLAIN_PICTURES = 4
 WARM_UP = 6
 LAG = 3
 SIDE = 96
+
+STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
+    "guide": ((Guide, "of"),),
+    "flow": ((Motion, "see"), (Motion, "back_to")),
+    "mask": ((Matting, "cutout"),),
+    "colour lines": ((matting, "coefficients"),),
+    "steadying": ((Matting, "_steadied"),),
+    "enlarging": ((Enlarger, "opacity"),),
+    "spill": ((spill, "remove"),),
+    "effect": ((compositing, "draw"),),
+    "rest": ((Compositor, "compose"),),
+}
+"""Name -> the functions that are timed, each less those within it."""
 
 
 Inside = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
@@ -88,24 +114,49 @@ def masks(shape: Inside, width: int, height: int, index: int, number: int) -> Ma
     return Masks((1,), logits, 5 * ones, ones, index)
 
 
-def ours(name: str, shape: Inside, width: int, height: int, count: int) -> tuple[list[float], int]:
-    """Milliseconds of each picture, and the copies of the last."""
+@contextmanager
+def watched() -> Iterator[Stopwatch]:
+    watch = Stopwatch()
+    with ExitStack() as stack:
+        for stage, functions in STAGES.items():
+            for owner, name in functions:
+                stack.enter_context(watch.timed(owner, name, stage))
+        yield watch
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """times: milliseconds of each picture. stages: of each and stage. copies: of the last."""
+
+    times: list[float]
+    stages: list[dict[str, float]]
+    copies: int
+
+    def stage(self, name: str) -> float:
+        """Its median."""
+        return float(np.median([stages.get(name, 0.0) for stages in self.stages]))
+
+
+def ours(name: str, shape: Inside, width: int, height: int, count: int) -> Run:
     compositor = Compositor()
     still = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
     used: Any = {"still": still, "clip": (np.stack([still[::2, ::2]] * 4), 10.0)}
     background = {"picture": "still", "video": "clip"}.get(name)
     compositor.set_effects((Effect(name, background=background),), used)
     pictures = clip(shape, width, height)
-    times = []
-    for index in range(count + WARM_UP):
-        picture = pictures[index % len(pictures)]
-        picture.pts = index
-        of = max(0, index // LAG * LAG - LAG)
-        late = masks(shape, width, height, of, of % len(pictures))
-        started = time.perf_counter()
-        compositor.compose(picture, late, index, 0.1)
-        times.append((time.perf_counter() - started) * 1000)
-    return times[WARM_UP:], compositor.copies
+    times, stages = [], []
+    with watched() as watch:
+        for index in range(count + WARM_UP):
+            picture = pictures[index % len(pictures)]
+            picture.pts = index
+            of = max(0, index // LAG * LAG - LAG)
+            late = masks(shape, width, height, of, of % len(pictures))
+            watch.times.clear()
+            started = time.perf_counter()
+            compositor.compose(picture, late, index, 0.1)
+            times.append((time.perf_counter() - started) * 1000)
+            stages.append({stage: 1000 * taken for stage, taken in watch.times.items()})
+    return Run(times[WARM_UP:], stages[WARM_UP:], compositor.copies)
 
 
 Blend = Callable[[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]], NDArray[np.uint8]]
@@ -162,14 +213,15 @@ def main() -> int:
                     plain(numpy_blend, kind, shape, width, height),
                     plain(opencv_blend, kind, shape, width, height),
                 )
-            times, copies = ours(name, shape, width, height, count)
-            p50 = float(np.median(times))
+            run = ours(name, shape, width, height, count)
+            p50 = float(np.median(run.times))
             found[label][name] = {
                 "p50": round(p50, 2),
-                "p95": round(float(np.percentile(times, 95)), 2),
+                "p95": round(float(np.percentile(run.times, 95)), 2),
                 "ratio_numpy": round(baselines[kind][0] / p50, 2),
                 "ratio_opencv": round(baselines[kind][1] / p50, 2),
-                "copies": copies,
+                "copies": run.copies,
+                "stages": {stage: round(run.stage(stage), 2) for stage in STAGES},
             }
             print(label, name.ljust(11), found[label][name], file=sys.stderr)
     if options.json:

@@ -6,7 +6,8 @@ All have the embedded model's weights and see the same pictures, turn by turn in
 
 steps_per_s: the tracker as the program runs it, on the exported graphs. torch_steps_per_s: the
 same tracker on the torch modules that the official predictor uses. Memory: what one object adds,
-counted in arrays that are kept, and each process's peak.
+counted in arrays that are kept, and each process's peak. --quick: fewer frames, and beside the
+others at the program's own input size alone.
 """
 
 import gc
@@ -192,23 +193,21 @@ def graphs(size: int) -> OnnxNetwork:
         return OnnxNetwork(Path(folder), torch.get_num_threads())
 
 
-def nano_rates(count: int) -> dict[str, float]:
-    """At each input size, one object, nothing else in turns with it."""
-    found = {}
-    for size in SIZES:
-        shown = pictures(size, count)
-        step, _ = our_steps(graphs(size), shown, 1)
-        found[str(size)] = rates({"nano": step}, shown)["nano"]
-    return found
+def nano_rate(network: Network, count: int) -> float:
+    """Steps a second with one object, nothing else in turns with it."""
+    shown = pictures(network.spec.image_size, count)
+    step, _ = our_steps(network, shown, 1)
+    return rates({"nano": step}, shown)["nano"]
 
 
-def compared(size: int, count: int) -> dict[str, dict[str, float]]:
+def compared(network: Network, count: int) -> dict[str, dict[str, float]]:
     """Steps a second of each by number of objects, in turns."""
+    size = network.spec.image_size
     shown = pictures(size, count)
     found: dict[str, dict[str, float]] = {name: {} for name in ("ours", "official", "torch")}
     for objects in tqdm(OBJECTS, f"objects at {size}", file=sys.stderr):
         steps = {
-            "ours": our_steps(graphs(size), shown, objects)[0],
+            "ours": our_steps(network, shown, objects)[0],
             "official": official_steps(shown, objects)[0],
             "torch": our_steps(Sam2Network(nano_model(image_size=size)), shown, objects)[0],
         }
@@ -221,9 +220,11 @@ def main() -> None:
     arguments = machine.parser(__doc__).parse_args()
     measured = 5 if arguments.quick else 30
     count = 1 + WARM + measured
-    by_size = {size: compared(size, count) for size in SIZES}
+    networks = {size: graphs(size) for size in SIZES}
+    sizes = (side(),) if arguments.quick else SIZES
+    by_size = {size: compared(networks[size], count) for size in sizes}
     found = by_size[side()]
-    frames = 40 if arguments.quick else 200
+    frames = 60 if arguments.quick else 200
     kept = {who: growth(who, frames) for who in ("ours", "official", "torch")}
     result = {
         "image_size": side(),
@@ -232,7 +233,9 @@ def main() -> None:
         "torch_steps_per_s": found["torch"],
         "by_size": {str(size): by_objects for size, by_objects in by_size.items()},
         "session_steps_per_s": session_rates(count),
-        "nano_steps_per_s": nano_rates(count),
+        "nano_steps_per_s": {
+            str(size): nano_rate(network, count) for size, network in networks.items()
+        },
         "bytes_per_1000_frames": kept["ours"][0],
         "official_bytes_per_1000_frames": kept["official"][0],
         "snapshot": snapshot_cost(catalog.load(), count),

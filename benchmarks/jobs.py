@@ -12,9 +12,7 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ import av
 from tqdm import tqdm
 
 from benchmarks import machine
+from benchmarks.stopwatch import Stopwatch
 from stream.egress.file import VideoWriter
 from stream.frames import Frame
 from stream.ingest.file import VideoFile
@@ -81,46 +80,12 @@ async def x_realtime(video: Path, folder: Path, jobs: int) -> float:
     return float(jobs * found["duration"] / (time.perf_counter() - began))
 
 
-class Stopwatch:
-    """Time within each stage. Nested stages count for the inner one only."""
-
-    def __init__(self) -> None:
-        self.times: Counter[str] = Counter()
-        self._open: list[str] = []
-        self._since = time.perf_counter()
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self._turn()
-        self._open.append(name)
-        try:
-            yield
-        finally:
-            self._turn()
-            self._open.pop()
-
-    def _turn(self) -> None:
-        now = time.perf_counter()
-        if self._open:
-            self.times[self._open[-1]] += now - self._since
-        self._since = now
-
-
 def share(video: Path, folder: Path) -> dict[str, float]:
     """Of one job's time: decode, track, compose and encode; they add up to 1."""
     watch = Stopwatch()
     tracker = Tracker(catalog.load("nano"))
     output = folder / "share"
     output.mkdir()
-
-    def timed(owner: Any, name: str, stage: str) -> Any:
-        function = getattr(owner, name)
-
-        def run(*given: Any, **named: Any) -> Any:
-            with watch.stage(stage):
-                return function(*given, **named)
-
-        return mock.patch.object(owner, name, run)
 
     iterate = VideoFile.__iter__
 
@@ -141,10 +106,10 @@ def share(video: Path, folder: Path) -> dict[str, float]:
 
     with (
         mock.patch.object(VideoFile, "__iter__", read),
-        timed(Frame, "image", "track"),
-        timed(Tracker, "step", "track"),
-        timed(VideoWriter, "write", "encode"),
-        timed(VideoWriter, "finish", "encode"),
+        watch.timed(Frame, "image", "track"),
+        watch.timed(Tracker, "step", "track"),
+        watch.timed(VideoWriter, "write", "encode"),
+        watch.timed(VideoWriter, "finish", "encode"),
         VideoFile(video) as source,
         watch.stage("compose"),  # what is none of the others: masks made large, effects
     ):

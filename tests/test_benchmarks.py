@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, camera_soak, davis, jobs, machine, sheet, soak
+from benchmarks import accuracy, camera_soak, davis, footprint, jobs, machine, sheet, soak
 from stream.prompts import check
 from tests import drawn_clips
 
@@ -184,6 +184,24 @@ def test_camera_soak_counts_what_a_process_holds() -> None:
     assert after.threads == before.threads + 1
     assert after.mib > 20
     assert camera_soak.held([os.getpid()] * 2).files == 2 * before.files
+
+
+def test_footprint_counts_what_is_required_and_no_extras() -> None:
+    required = footprint.required("segstream")
+    assert {"segstream", "numpy", "aiohttp", "yarl"} <= required  # the last is aiohttp's
+    assert not {"torch", "pytest"} & required
+    assert footprint.on_disk("numpy") > 2**20
+    assert footprint.package() > 2**20
+
+
+def test_footprint_starts_the_server_and_looks_at_both_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(footprint, "SETTLED", 0.0)
+    taken, server, worker = footprint.start()
+    assert 0 < taken < footprint.START_TIMEOUT
+    assert server > 20
+    assert worker > 20
 
 
 def test_accuracy_says_what_is_wrong_with_the_data() -> None:

@@ -7,9 +7,9 @@ way to do the same blend: RGB and back with a float blend in numpy (ratio_numpy)
 (ratio_opencv); ratios are theirs over ours, of medians.
 
 stages: medians of ms a picture, each without those within it. guide: the picture at the grid's
-size. flow: measured, and chained back to the mask's picture. mask: moved there. colour lines: with
-the guided filter. enlarging: of coefficients to the picture. effect: what it draws, and mixes.
-rest: of the call.
+size. flow: measured, and chained back to the mask's picture. mask: moved there. background:
+learned, and set against the mask. colour lines: with the guided filter. enlarging: of coefficients
+to the picture. effect: what it draws, and mixes. rest: of the call.
 """
 
 import sys
@@ -34,6 +34,7 @@ from stream.compose.effects import EFFECTS, Effect
 from stream.compose.flow import Motion
 from stream.compose.matting import Matting
 from stream.compose.refine import Enlarger, Guide
+from stream.compose.scenery import Scenery
 from stream.frames import Masks
 
 SIZES = {
@@ -52,6 +53,7 @@ STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     "guide": ((Guide, "of"),),
     "flow": ((Motion, "see"), (Motion, "back_to")),
     "mask": ((Matting, "cutout"),),
+    "background": ((Scenery, "see"), (Scenery, "learn"), (Scenery, "corrected")),
     "colour lines": ((matting, "coefficients"),),
     "steadying": ((Matting, "_steadied"),),
     "enlarging": ((Enlarger, "opacity"),),

@@ -8,9 +8,8 @@ PYTHON ?= python3
 ENV ?=
 # Passed on to pytest, as in: make test ARGS="tests/test_frames.py -x"
 ARGS ?=
-# Processes that run the tests, more than keep two cores busy: many tests wait for what has its own
-# time. Those with a browser run one after the other: it has many itself.
-JOBS ?= 3
+# Processes that run the tests. Those with a browser run one after the other: it has many itself.
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,7 +27,7 @@ help: ## list these targets
 run: $(VENV)/installed-$(if $(filter nano,$(MODEL)),plain,sam2) ## start the server: [MODEL=nano] [PORT=8080] [HOST=127.0.0.1]
 	@$(ENV) $(BIN)/segstream serve --model $(MODEL) --host $(HOST) --port $(PORT)
 
-test: $(VENV)/installed-development ## run all tests: [JOBS=3] [ARGS="pytest's arguments"]
+test: $(VENV)/installed-development ## run all tests: [JOBS=2] [ARGS="pytest's arguments"]
 	@tests/browser.sh $(BIN)/playwright
 	@$(if $(ARGS),$(PYTEST) $(ARGS),status=0; \
 	  $(PYTEST) --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --ignore tests/e2e || status=1; \

@@ -132,7 +132,7 @@ def measure(shots: Iterable[Shot], new: Planes) -> tuple[Figures, list[Planes]]:
         logits.append(degraded(shot.opacity > 0.5, random))
         mask_index = max(0, index - LAGS[index % len(LAGS)])
         matting.see(shot.picture, index)
-        matting.learn(logits[mask_index], mask_index)
+        matting.learn(logits[mask_index][None], mask_index)
         ours = matting.cutout(None, logits[mask_index], mask_index)
         cutouts = {
             "without": _of(matte(logits[mask_index], WIDTH, HEIGHT)),

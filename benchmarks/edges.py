@@ -110,7 +110,7 @@ def ours() -> Opacity:
 
     def opacity(picture: Planes, logits: Logits, index: int, mask_index: int) -> Plane:
         matting.see(picture, index)
-        matting.learn(logits, mask_index)
+        matting.learn(logits[None], mask_index)
         found = matting.cutout(None, logits, mask_index)
         if found is None:  # a cut is seen: nothing is shown
             return np.zeros_like(picture.y)

@@ -115,7 +115,7 @@ def mattes(
         of = max(0, now - LATE) // EVERY * EVERY if late else now
         matting.see(pictures[number], now)
         if learns:
-            matting.learn(logits[order[of]], of)
+            matting.learn(logits[order[of]][None], of)
         cutout = matting.cutout(None, logits[order[of]], of)
         empty = np.zeros_like(pictures[number].y)  # a cut is seen: nothing is shown
         found.append(empty if cutout is None else cutout.matte.luma)

@@ -51,7 +51,7 @@ class Show:
 
     def tell(self, luma, logits, u=128):
         self.see(luma, u)
-        self.scenery.learn(logits, self.index)
+        self.scenery.learn(logits[None], self.index)
 
     def corrected(self, logits, index=None, moved=None, flow=None, **kind):
         index = self.index if index is None else index
@@ -213,6 +213,19 @@ def test_another_size_begins_anew(show):
 def test_masks_of_a_picture_that_is_not_remembered_stay(show):
     logits = mask(HOME)
     assert show.corrected(logits, index=10**6) is logits
+
+
+def test_a_mask_of_a_picture_that_was_dropped_is_set_against_the_background_but_teaches_nothing(
+    show,
+):
+    wrong = mask(HOME, HAND, inside=2.5)
+    show.see(with_object())
+    dropped = show.index + 1
+    show.index += 1
+    show.see(with_object())
+    for _ in range(SUREST):
+        show.scenery.learn(mask(HOME, HAND)[None], dropped)
+    assert (show.corrected(wrong, dropped)[42:58, 84:88] < 0).all()
 
 
 def test_memory_is_bounded(show):

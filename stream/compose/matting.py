@@ -88,7 +88,7 @@ class Matting:
         return self._step
 
     def learn(self, logits: Logits, index: int) -> None:
-        """Take the mask of all objects together, [s, s], of the picture `index`."""
+        """Take the masks of all objects, [n, s, s], of the picture `index`."""
         self._scenery.learn(logits, index)
 
     def trust(self) -> None:

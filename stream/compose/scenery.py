@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.compose.flow import KEPT_STEPS, Flow, move
+from stream.compose.flow import KEPT_STEPS, NEAR, Flow, move
 from stream.compose.matte import Logits
 from stream.compose.planes import Plane, halve
 
@@ -120,13 +120,14 @@ class Scenery:
         self._seen.append((index, colours))
 
     def learn(self, logits: Logits, index: int) -> None:
-        """Of the picture `index`, what no object hides. logits: [s, s] of any of them; where none
-        is seen nothing is learned, for one may be there all the same."""
+        """Of the picture `index`, what no object hides. logits: [n, s, s] of all of them; where
+        none is seen nothing is learned, for one may be there all the same."""
         colours = self._at(index)
         if index == self._learned or colours is None or not (logits > 0).any():
             return
         self._learned = index
-        logits = cast(Logits, cv2.resize(logits, colours[0].shape[::-1]))
+        together = np.maximum.reduce(list(logits))
+        logits = cast(Logits, cv2.resize(together, colours[0].shape[::-1]))
         inside = logits > INSIDE
         self._count(colours, inside)
         covered = (logits > 0).astype(np.uint8)
@@ -174,7 +175,7 @@ class Scenery:
         moved: logits [s, s] of the picture `index`, moved by `flow`, [h, w, 2]. grows, shrinks:
         whether the mask may.
         """
-        then, now = self._at(index), self._seen[-1][1]
+        then, now = self._at(index, NEAR), self._seen[-1][1]
         if then is None:
             return moved
         small = halve(moved)
@@ -222,8 +223,11 @@ class Scenery:
         evidence = np.take(self._likely, bins) - cv2.LUT(apart[area], BEHIND)
         return cast(Floats, evidence * (known[area] > 0))
 
-    def _at(self, index: int) -> Colours | None:
-        return next((colours for seen, colours in self._seen if seen == index), None)
+    def _at(self, index: int, near: int = 0) -> Colours | None:
+        """That picture, or the one seen last before it, by no more than `near`."""
+        before = ((seen, colours) for seen, colours in reversed(self._seen) if seen <= index)
+        seen, colours = next(before, (index - near - 1, None))
+        return colours if index - seen <= near else None
 
 
 def _followed(

@@ -46,7 +46,7 @@ class Viewer:
             if set(masks.object_ids) - self._ids:
                 self.matting.trust()  # one may have stood there before it was chosen
             self._ids = set(masks.object_ids)
-            self.matting.learn(np.maximum.reduce(list(masks.logits)), of)
+            self.matting.learn(masks.logits, of)
         view = View(self, picture, masks, of, age, time)
         view.opening(None)  # always: an effect may come to hide at any moment
         return view

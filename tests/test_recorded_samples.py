@@ -1,5 +1,6 @@
 """No sound is lost where a recording goes on in another file: what is in the files is counted."""
 
+import time
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,7 +97,7 @@ async def test_the_sound_of_a_source_that_connects_slowly_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else its first file would end with the first sound."""
-    clock = SimpleNamespace(monotonic=lambda: now)
+    clock = SimpleNamespace(monotonic=lambda: now, time=time.time)
     monkeypatch.setattr(stream.egress.recording, "time", clock)
     now = 1000.0
     source = Source()

@@ -99,9 +99,7 @@ class Scenery:
     def forget(self) -> None:
         """All that was learned: this is another scene."""
         self._behind: Colours | None = None
-        self._sure = np.zeros(
-            (0, 0), np.int16
-        )  # by cell: masks for what is known, less those against
+        self._sure = np.zeros((0, 0), np.int16)  # of each cell: masks for it, less those against
         self._learned: int | None = None
         self._density: Floats | None = None
         self._likely = np.zeros(0, np.float32)  # log density of the objects' colours, by bin
@@ -137,9 +135,8 @@ class Scenery:
             self._sure = free.astype(np.int16)
             return
         same = difference(colours, self._behind) <= ALIKE
-        self._sure += np.where(free, np.where(same, 1, -1), -(inside & same).astype(int)).astype(
-            "i2"
-        )
+        self._sure[free & same] += 1
+        self._sure[(free & ~same) | (inside & same)] -= 1
         new = free & (self._sure <= 0)
         for plane, behind in zip(colours, self._behind, strict=True):
             mixed = cv2.addWeighted(plane, CHANGE, behind, 1 - CHANGE, 0)

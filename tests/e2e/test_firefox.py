@@ -1,9 +1,7 @@
 """The page in Firefox: its own WebRTC and its own codecs, which without a plugin are VP8 alone."""
 
 import base64
-import json
 import time
-import urllib.request
 
 import av
 import cv2
@@ -11,8 +9,7 @@ import pytest
 from fake_camera import VIDEO
 from firefox import Firefox
 from measure import change, detail, tint
-from rtsp_camera import write_clip
-from running_server import ARTEFACTS, Server, free_port
+from running_server import ARTEFACTS
 from screen import GRAB, decode
 from test_live_page import CHEST, HEAD, NO_CHANGE, SCREEN_AND_BOARD, TOP_CORNERS, TRUE_TINT
 
@@ -82,26 +79,6 @@ SOUND = "return document.querySelector('#output').srcObject.getAudioTracks()[0].
 
 
 @pytest.fixture(scope="module")
-def served(artefacts, tmp_path_factory):
-    """A server with a folder for recordings, and a camera that plays a file."""
-    folder = tmp_path_factory.mktemp("served")
-    server = Server(
-        free_port(),
-        SEGSTREAM_CAMERAS=str(folder / "cameras.json"),
-        SEGSTREAM_CAMERA_FILES="1",
-        SEGSTREAM_RECORD=str(folder / "recordings"),
-    )
-    server.start()
-    clip = write_clip(folder / "clip.mp4")
-    given = json.dumps({"name": "film", "url": str(clip), "effect": "none"}).encode()
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"{server.url}/cameras", given, headers)
-    urllib.request.urlopen(request, timeout=20).close()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     browser = Firefox(tmp_path_factory.mktemp("firefox"))
     yield browser
@@ -109,9 +86,9 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def firefox(browser, served):
+def firefox(browser, film_server):
     """The page, opened anew; it must do without errors."""
-    browser.open(served.url)
+    browser.open(film_server.url)
     browser.run(NOTE_FAULTS)
     yield browser
     browser.save(ARTEFACTS / "firefox-last.png")
